@@ -1,0 +1,5 @@
+package main
+
+import _ "github.com/podrunner/runner/sdk/protocol"
+
+func main() {}

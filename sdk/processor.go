@@ -1,0 +1,152 @@
+package sdk
+
+import (
+	"context"
+	"time"
+)
+
+// LineProcessor sees the lines of one job, one at a time, in order.
+type LineProcessor interface {
+	// Line looks at a line and may edit it. An error says that the processor is broken and ends the job in it (see
+	// `on_error`); a line that is merely odd is no error. The line is valid until Line returns.
+	Line(ctx context.Context, line *Line) error
+}
+
+// BatchProcessor sees the lines of one job, many at a time, in order. It is for processors that gain from looking at
+// the bytes of many lines at once; it has the same powers as a LineProcessor.
+type BatchProcessor interface {
+	// Batch looks at a batch and may edit its lines. Errors as in LineProcessor. The batch is valid until Batch returns.
+	Batch(ctx context.Context, batch *Batch) error
+}
+
+// Finisher is implemented by a LineProcessor or BatchProcessor that has something to do at the end of a job.
+type Finisher interface {
+	// Finish sees the job's result and may change it, and may add last lines to the log. It is called once, after the
+	// last line.
+	Finish(ctx context.Context, end *End) error
+}
+
+// Checkpointer is implemented by a LineProcessor or BatchProcessor whose treatment of a line depends on lines before
+// it. A plugin process that dies is replaced, and its jobs go on from their last checkpoint.
+type Checkpointer interface {
+	// Checkpoint returns the state after the last line seen; nil is the state of a new value. It is called after each
+	// batch, so it should be cheap when nothing has changed: return the same bytes, not to be changed afterwards.
+	Checkpoint() ([]byte, error)
+	// Restore puts a new value into the state that Checkpoint returned in another process, perhaps one of an older
+	// version. It is called at most once, before the first line.
+	Restore(checkpoint []byte) error
+}
+
+// Job is what a processor is told of the job whose log it sees.
+type Job struct {
+	// ID is the source's id of the job, opaque.
+	ID string
+	// Attempt counts the starts of this job, from 1.
+	Attempt int
+	// Pipeline and Runner are the names of the pipeline and the runner that run it.
+	Pipeline, Runner string
+	// Worker is the slot that runs it, from 1; 0 when there are no slots.
+	Worker int
+	// Labels are the job's labels. Not to be changed.
+	Labels map[string]string
+	// Secrets are the sensitive variables of the job, in its order, empty unless the Plugin sets NeedsSecrets. They
+	// must not be logged or kept in a checkpoint.
+	Secrets []Secret
+}
+
+// Secret is a sensitive variable of a job.
+type Secret struct {
+	Key   string
+	Value []byte
+}
+
+// Stream is the standard stream that a line was written to.
+type Stream byte
+
+// The two streams of a step.
+const (
+	Stdout Stream = iota
+	Stderr
+)
+
+// String returns "stdout" or "stderr".
+func (s Stream) String() string {
+	if s == Stderr {
+		return "stderr"
+	}
+	return "stdout"
+}
+
+// Line is one line of a job's log, or a piece of a long one.
+//
+// Edits are relative to the line as it came: the order of calls does not matter, only their offsets. Splice calls must
+// come by ascending offset and must not overlap.
+type Line struct {
+	batch *Batch
+	index int
+}
+
+// Bytes returns the line without its line end, as the job wrote it: not always UTF-8. It is valid until the call of the
+// processor returns, and not to be changed.
+func (l *Line) Bytes() []byte { return l.batch.Bytes(l.index) }
+
+// Seq returns the line's number in this processor, from 1. Replay after a crash gives a line the same number.
+func (l *Line) Seq() uint64 { return l.batch.FirstSeq() + uint64(l.index) }
+
+// Stream returns the stream that the line was written to.
+func (l *Line) Stream() Stream { return l.batch.Stream(l.index) }
+
+// Step returns the step that wrote the line: "init" or "job".
+func (l *Line) Step() string { return l.batch.Step() }
+
+// Time returns when the job wrote the line.
+func (l *Line) Time() time.Time { return l.batch.Time(l.index) }
+
+// Partial reports whether the line goes on in the next Line of the same step and stream. A line of more than 30 KiB
+// comes in pieces.
+func (l *Line) Partial() bool { return l.batch.Partial(l.index) }
+
+// Replace puts text in place of the whole line. text holds no line end; it is copied.
+func (l *Line) Replace(text []byte) { l.batch.Replace(l.index, text) }
+
+// Splice removes n bytes at offset and puts text there. text is copied.
+func (l *Line) Splice(offset, n int, text []byte) { l.batch.Splice(l.index, offset, n, text) }
+
+// Drop removes the line from the log.
+func (l *Line) Drop() { l.batch.Drop(l.index) }
+
+// InsertAfter adds a line after this one. Several come in the order of the calls. text is copied.
+func (l *Line) InsertAfter(stream Stream, text []byte) { l.batch.InsertAfter(l.index, stream, text) }
+
+// End is the end of a job: its result, which goes through the same processors as its log, in the same order.
+type End struct {
+	// Outcome is "success", "failed", "canceled", "pod_timeout", "execution_timeout", "queue_timeout" or "unstarted".
+	Outcome string
+	// Reason is a word for programs, such as "init_failed"; empty on success.
+	Reason string
+	// Message is for people; may be empty.
+	Message string
+	// ExitCode is the exit code of the step that decided; nil when there is none.
+	ExitCode *int32
+	// Variables are the outcome variables so far.
+	Variables []Variable
+
+	lines []finalLine
+}
+
+// Variable is an outcome variable of a job.
+type Variable struct {
+	Key   string
+	Value []byte
+}
+
+// finalLine is a line that End.AppendLine has added.
+type finalLine struct {
+	stream Stream
+	text   []byte
+}
+
+// AppendLine adds a line to the end of the log. text is copied.
+func (e *End) AppendLine(stream Stream, text []byte) {
+	e.lines = append(e.lines, finalLine{stream: stream, text: append([]byte(nil), text...)})
+}
