@@ -1,0 +1,140 @@
+// Package cmd has the commands of the binary `core`, one file a command.
+//
+// A command gets what it needs from an app: its three streams and the global flags. It prints diagnostics itself; what
+// it returns as an error is printed by Main, and decides the exit code (see exit.go).
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+)
+
+// Environment variables that stand in for a global flag. The flag wins.
+const (
+	envConfig    = "RUNNER_CONFIG"
+	envLogLevel  = "RUNNER_LOG"
+	envLogFormat = "RUNNER_LOG_FORMAT"
+)
+
+// defaultConfig is the configuration file when nobody names one. It alone may be missing.
+const defaultConfig = "runner.hcl"
+
+// streams are the standard streams of a command; a test puts buffers here.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what all commands share.
+type app struct {
+	streams
+
+	// config is the path of the configuration file; configNamed says that the user gave it, so that it must exist.
+	config      string
+	configNamed bool
+	// log is the runner's own log, on err. Set before a command's RunE is called.
+	log hclog.Logger
+
+	logLevel, logFormat string
+	// started is set once cobra has accepted the command line: errors before that are usage errors.
+	started bool
+}
+
+// Main runs core with the arguments that follow the program's name and returns its exit code. The first SIGINT or
+// SIGTERM cancels the command's context; a second one ends the process at once, as the system does by default.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	return run(ctx, args, streams{in: stdin, out: stdout, err: stderr})
+}
+
+// run is Main without signals.
+func run(ctx context.Context, args []string, s streams) int {
+	a := &app{streams: s}
+	root := newRoot(a)
+	root.SetArgs(doubleDashes(root, args))
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usageError(fmt.Errorf("%w\nRun 'core --help' for usage", err))
+	}
+	return a.report(err)
+}
+
+// newRoot builds the tree of commands.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "core",
+		Short: "Run jobs and pipe their logs through plugins",
+		Long: "Core takes jobs from source plugins, runs each one, pipes its log through processor plugins\n" +
+			"and gives log and result back.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.setUp(cmd); err != nil {
+				return err
+			}
+			a.started = true
+			return nil
+		},
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.CompletionOptions.HiddenDefaultCmd = false
+
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.config, "config", "c", defaultConfig, "configuration `file` (or "+envConfig+")")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "`level` of the runner's own log: trace, debug, info, warn, error, off (or "+envLogLevel+")")
+	flags.StringVar(&a.logFormat, "log-format", "text", "`format` of the runner's own log: text, json (or "+envLogFormat+")")
+
+	root.AddCommand(
+		newVersion(a),
+	)
+	return root
+}
+
+// setUp takes the global flags and the environment variables behind them.
+func (a *app) setUp(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	a.configNamed = fromEnv(&a.config, envConfig, flags.Changed("config"))
+	fromEnv(&a.logLevel, envLogLevel, flags.Changed("log-level"))
+	fromEnv(&a.logFormat, envLogFormat, flags.Changed("log-format"))
+
+	level := hclog.LevelFromString(a.logLevel)
+	if level == hclog.NoLevel {
+		return fmt.Errorf("unknown log level %q: use trace, debug, info, warn, error or off", a.logLevel)
+	}
+	format := strings.ToLower(a.logFormat)
+	if format != "text" && format != "json" {
+		return fmt.Errorf("unknown log format %q: use text or json", a.logFormat)
+	}
+	a.log = hclog.New(&hclog.LoggerOptions{
+		Name:       "core",
+		Level:      level,
+		Output:     a.err,
+		JSONFormat: format == "json",
+	})
+	return nil
+}
+
+// fromEnv puts the environment variable's value into dst unless the flag was given; an empty variable counts as unset.
+// It reports whether either was given.
+func fromEnv(dst *string, name string, flagGiven bool) bool {
+	if flagGiven {
+		return true
+	}
+	value := os.Getenv(name)
+	if value != "" {
+		*dst = value
+	}
+	return value != ""
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/podrunner/runner/core/internal/diag"
+)
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
+
+// Load reads a configuration file. The Config is nil when there are errors; the diagnostics are sorted. It evaluates
+// everything but the blocks `config {}` and the locals that only those need.
+func Load(path string) (*Config, diag.Diagnostics) {
+	file := &diag.File{Name: path}
+	text, err := readConfig(path)
+	if err != nil {
+		return nil, diag.Diagnostics{unreadable(file, err)}
+	}
+	file.Text = text
+	return parse(file)
+}
+
+// parse is Load of a file that has been read.
+func parse(file *diag.File) (*Config, diag.Diagnostics) {
+	dir := filepath.Dir(file.Name)
+	s := &source{file: file, scope: newScope(dir)}
+	l := &loader{source: s, config: &Config{Path: file.Name, source: s}, dir: dir}
+	body, diags := parseBody(l.source)
+	if diags.HasErrors() {
+		return nil, diags.Sorted()
+	}
+	l.load(body)
+	diags = append(diags, l.diags...).Sorted()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return l.config, diags
+}
+
+// readConfig reads the file within its bound.
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err == nil && len(text) > maxConfigBytes {
+		err = fmt.Errorf("it is larger than %d bytes", maxConfigBytes)
+	}
+	return text, err
+}
+
+func unreadable(file *diag.File, err error) diag.Diagnostic {
+	d := diag.Diagnostic{
+		Summary: "Configuration not readable",
+		Detail:  fmt.Sprintf("The configuration file could not be read: %v.", withoutPath(err)),
+		Range:   diag.Range{File: file},
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		d.Summary = "No configuration file"
+		d.Detail = fmt.Sprintf("There is no file %s. Name another one with --config or RUNNER_CONFIG.", file.Name)
+	}
+	return d
+}
+
+// parseBody parses the file's syntax.
+func parseBody(s *source) (*hclsyntax.Body, diag.Diagnostics) {
+	text := s.file.Text
+	if !utf8.Valid(text) {
+		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Not a text file", "A configuration is written in UTF-8. Save the file in this encoding.")}
+	}
+	if at, deep := tooDeep(text, s.file.Name); deep {
+		return nil, diag.Diagnostics{s.errorAt(at, "Nested too deeply", fmt.Sprintf("Brackets and braces may be nested %d deep.", maxDepth))}
+	}
+	parsed, hclDiags := hclsyntax.ParseConfig(text, s.file.Name, hcl.InitialPos)
+	if hclDiags.HasErrors() {
+		hideLikelySecrets(s.file)
+		return nil, s.convert(hclDiags)
+	}
+	body, ok := parsed.Body.(*hclsyntax.Body)
+	if !ok {
+		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Not a configuration", "The file is not in HCL's native syntax.")}
+	}
+	return body, s.convert(hclDiags)
+}
+
+// maxDepth bounds the nesting of a file. The parser calls itself for each level, and a Go program that runs out of
+// stack can't be saved.
+const maxDepth = 200
+
+// tooDeep reports where the file's brackets are nested more deeply than maxDepth.
+func tooDeep(text []byte, name string) (hcl.Range, bool) {
+	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
+	depth := 0
+	for _, token := range tokens {
+		switch token.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		}
+		if depth > maxDepth {
+			return token.Range, true
+		}
+	}
+	return hcl.Range{}, false
+}
+
+// likelySecret is a line that gives a value to something with a telling name.
+var likelySecret = regexp.MustCompile(`(?mi)^[ \t]*[a-z0-9_-]*(?:token|secret|passw|credential|private|key)[a-z0-9_-]*[ \t]*=[ \t]*(.*)$`)
+
+// hideLikelySecrets keeps values with a telling name out of snippets. It is for a file that does not parse: no schema
+// can tell what is sensitive in it.
+func hideLikelySecrets(file *diag.File) {
+	for _, m := range likelySecret.FindAllSubmatchIndex(file.Text, -1) {
+		file.Hide(m[2], m[3])
+	}
+}
+
+// loader makes a Config of a body.
+type loader struct {
+	source *source
+	config *Config
+	dir    string
+	diags  diag.Diagnostics
+	// local is the top-level block of this name, from which pipelines start.
+	local Local
+}
+
+func (l *loader) add(d diag.Diagnostic) { l.diags = append(l.diags, d) }
+
+// load takes the blocks of the file, those first on which others rest.
+func (l *loader) load(body *hclsyntax.Body) {
+	d := decoder{source: l.source}
+	d.unknown(body, rootSchema)
+	l.diags = append(l.diags, d.diags...)
+
+	l.locals(blocksOf(body, "locals"))
+	l.runner(blocksOf(body, "runner"))
+	l.local = defaultLocal()
+	l.localDefaults(body, &l.local)
+	for _, block := range blocksOf(body, "plugin") {
+		l.plugin(block)
+	}
+	pipelines := blocksOf(body, "pipeline")
+	for _, block := range pipelines {
+		l.pipeline(block)
+	}
+	if len(pipelines) == 0 {
+		l.add(l.source.errorAt(body.MissingItemRange(), "No pipeline",
+			"The configuration has no pipeline. Write at least one: pipeline \"default\" { processor \"sanitize\" {} }."))
+	}
+	l.unusedPlugins()
+}
+
+// locals notes the locals of all `locals` blocks; there may be several.
+func (l *loader) locals(blocks []*hclsyntax.Block) {
+	locals := l.source.scope.locals
+	for _, block := range blocks {
+		l.source.labels(block, 0, &l.diags)
+		for _, inner := range block.Body.Blocks {
+			l.add(l.source.errorAt(inner.TypeRange, "Unknown block",
+				fmt.Sprintf("A locals block holds values only: write %s = { … } for a map.", inner.Type)))
+		}
+		for _, attr := range sortedAttributes(block.Body) {
+			if first := locals[attr.Name]; first != nil {
+				l.add(l.source.errorAt(attr.NameRange, "Second value", fmt.Sprintf(
+					"The local value %q is defined at %s already. Remove one of them.", attr.Name, l.source.rng(first.attr.NameRange))))
+				continue
+			}
+			locals[attr.Name] = &local{attr: attr}
+		}
+	}
+	l.diags = append(l.diags, l.source.convert(l.source.scope.checkLocals())...)
+}
+
+// sortedAttributes returns a body's attributes in the order of the file.
+func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	var out []*hclsyntax.Attribute
+	for _, attr := range body.Attributes {
+		out = append(out, attr)
+	}
+	slices.SortFunc(out, func(a, b *hclsyntax.Attribute) int { return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte })
+	return out
+}
+
+func (l *loader) runner(blocks []*hclsyntax.Block) {
+	l.config.Runner = defaultRunner()
+	block := l.single(blocks)
+	if block == nil {
+		return
+	}
+	l.source.labels(block, 0, &l.diags)
+	l.settings(block, runnerSettings, &l.config.Runner)
+	if dir := l.config.Runner.PluginDir; dir != "" && !filepath.IsAbs(dir) {
+		l.config.Runner.PluginDir = filepath.Join(l.dir, dir)
+	}
+}
+
+// localDefaults puts what the block `local` of a body says into dst.
+func (l *loader) localDefaults(body *hclsyntax.Body, dst *Local) {
+	if block := l.single(blocksOf(body, "local")); block != nil {
+		l.source.labels(block, 0, &l.diags)
+		l.settings(block, localSettings, dst)
+	}
+}
+
+// single returns the only block, or nil; a second one is an error.
+func (l *loader) single(blocks []*hclsyntax.Block) *hclsyntax.Block {
+	if len(blocks) == 0 {
+		return nil
+	}
+	for _, more := range blocks[1:] {
+		l.add(l.source.second(blocks[0], more))
+	}
+	return blocks[0]
+}
+
+// pluginName is the name of a plugin; it becomes a part of a file's name.
+var pluginName = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// named checks the label of a block against a pattern and returns it.
+func (l *loader) named(block *hclsyntax.Block, pattern *regexp.Regexp, rule string) (string, bool) {
+	if !l.source.labels(block, 1, &l.diags) {
+		return "", false
+	}
+	name := block.Labels[0]
+	if !pattern.MatchString(name) {
+		l.add(l.source.errorAt(block.LabelRanges[0], "Bad name", fmt.Sprintf("The name of a %s is made of %s.", block.Type, rule)))
+		return "", false
+	}
+	return name, true
+}
+
+const pluginNameRule = "lower-case letters, digits and dashes, and starts with a letter or digit"
+
+func (l *loader) plugin(block *hclsyntax.Block) {
+	p := &Plugin{Range: l.source.rng(block.DefRange())}
+	p.ChecksumRange = l.source.rng(attributeRange(block, "checksum"))
+	l.settings(block, pluginSettings, p)
+	name, ok := l.named(block, pluginName, pluginNameRule)
+	if !ok {
+		return
+	}
+	p.Name = name
+	if first := l.config.Plugin(name); first != nil {
+		l.add(l.source.errorAt(block.DefRange(), "Second block", fmt.Sprintf(
+			"There is a block plugin %q at %s already. Put all settings into one.", name, first.Range)))
+		return
+	}
+	l.config.Plugins = append(l.config.Plugins, p)
+}
+
+// unusedPlugins warns of plugin blocks that nobody needs: a slip in a name would otherwise leave a plugin unpinned.
+func (l *loader) unusedPlugins() {
+	var used []string
+	for _, p := range l.config.Pipelines {
+		for _, u := range p.Uses() {
+			used = append(used, u.Name)
+		}
+	}
+	for _, p := range l.config.Plugins {
+		if !slices.Contains(used, p.Name) {
+			l.add(diag.Diagnostic{
+				Severity: diag.Warning,
+				Summary:  "Plugin not used",
+				Detail:   fmt.Sprintf("No pipeline uses the plugin %q, so this block does nothing.%s", p.Name, suggestOr(p.Name, used, "")),
+				Range:    p.Range,
+			})
+		}
+	}
+}
