@@ -79,8 +79,9 @@ func (s Stream) String() string {
 
 // Line is one line of a job's log, or a piece of a long one.
 //
-// Edits are relative to the line as it came: the order of calls does not matter, only their offsets. Splice calls must
-// come by ascending offset and must not overlap.
+// Edits are relative to the line as it came: the order of calls does not matter, only their offsets. Splices must not
+// overlap; those at the same offset come in the order of the calls. A wrong edit (an offset outside the line, an
+// overlap, a line end in the new text) ends the job in this processor when the call returns, as an error would.
 type Line struct {
 	batch *Batch
 	index int
