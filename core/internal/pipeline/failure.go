@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/podrunner/runner/core/internal/job"
 	"github.com/podrunner/runner/core/internal/record"
@@ -27,7 +26,7 @@ func (s *stage) checkFinished(finished *pluginv1.Finished) (*job.Result, error) 
 // finish writes the last lines and sends on the result.
 func (s *stage) finish(lines []*pluginv1.FinalLine, result *job.Result) error {
 	for _, l := range lines {
-		if err := s.insertLine(record.Flags(l.GetFlags()), l.GetLine()); err != nil {
+		if err := s.output.addLine(record.Flags(l.GetFlags()), l.GetLine()); err != nil {
 			return err
 		}
 	}
@@ -41,15 +40,6 @@ func (s *stage) sendResult(result *job.Result) error {
 	}
 	_, finish := s.window.all()
 	return send(s.ctx, s.out, item{through: finish.through, result: result})
-}
-
-// insertLine writes a line that the job has not written, after its last record.
-func (s *stage) insertLine(flags record.Flags, text []byte) error {
-	step, now := s.output.step, s.output.now
-	if step == "" {
-		step, now = record.StepJob, time.Now().UnixNano()
-	}
-	return s.output.insert(step, record.Record{Flags: flags, Time: now, Text: text})
 }
 
 // fail does the rest of the stage's work without its processor, as on_error says. Nothing happens silently: the log
@@ -108,7 +98,7 @@ func (s *stage) mark(text string) error {
 			return err
 		}
 	}
-	return s.insertLine(record.Stderr, []byte("[runner] "+text))
+	return s.output.addLine(record.Stderr, note(text))
 }
 
 // consequence tells a reader of the log what a failure means for it.

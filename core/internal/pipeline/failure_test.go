@@ -101,11 +101,11 @@ func TestOnError(t *testing.T) {
 			log.batches = append(log.batches, logOf(256, append([]string{"b", "poison"}, slices.Repeat([]string{"c"}, 254)...)...).batches...)
 			opts := options(log, sink, bad, stageOf(t, "p", prefixing("p:")))
 			opts.Failed = func(_, text string) { told = text }
-			opts.Result = func(context.Context, error) job.Result {
+			opts.Result = func(context.Context, error) (job.Result, []string) {
 				return job.Result{
 					Outcome: job.Success, Message: "fine",
 					Variables: []job.OutcomeVariable{{Key: "k", Value: []byte("v")}},
-				}
+				}, nil
 			}
 			result, err := Run(t.Context(), opts)
 			if err != nil {

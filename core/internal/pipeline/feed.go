@@ -40,7 +40,10 @@ func feed(ctx context.Context, options *Options, out chan<- item) error {
 	if err := f.closeLines(); err != nil {
 		return err
 	}
-	result := options.Result(ctx, logErr)
+	result, notes := options.Result(ctx, logErr)
+	if err := f.addNotes(notes); err != nil {
+		return err
+	}
 	return send(ctx, out, item{through: f.through, result: &result})
 }
 
@@ -69,7 +72,7 @@ type feeder struct {
 	output output
 	// through counts the log's records that have been sent.
 	through uint64
-	// closing: what is being written are pieces that close lines, which are no records of the log.
+	// closing: what is being written is no record of the log: pieces that close its lines, notes.
 	closing bool
 	// sent is the last time that a batch was sent.
 	sent time.Time
@@ -92,6 +95,18 @@ func (f *feeder) closeLines() error {
 	f.closing = true
 	defer func() { f.closing = false }()
 	return f.output.finish()
+}
+
+// addNotes sends lines of core's own.
+func (f *feeder) addNotes(notes []string) error {
+	f.closing = true
+	defer func() { f.closing = false }()
+	for _, text := range notes {
+		if err := f.output.addLine(record.Stderr, note(text)); err != nil {
+			return err
+		}
+	}
+	return f.output.flush()
 }
 
 // gather takes batches until there are no more.

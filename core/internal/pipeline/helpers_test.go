@@ -315,11 +315,11 @@ func options(log Log, sink Sink, stages ...Stage) Options {
 		Stages: stages,
 		Log:    log,
 		Sink:   sink,
-		Result: func(_ context.Context, err error) job.Result {
+		Result: func(_ context.Context, err error) (job.Result, []string) {
 			if err != nil {
-				return job.Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: err.Error()}
+				return job.Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: err.Error()}, []string{"early"}
 			}
-			return job.Result{Outcome: job.Success}
+			return job.Result{Outcome: job.Success}, nil
 		},
 		StallTimeout: 10 * time.Second,
 	}

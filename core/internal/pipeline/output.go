@@ -1,6 +1,10 @@
 package pipeline
 
-import "github.com/podrunner/runner/core/internal/record"
+import (
+	"time"
+
+	"github.com/podrunner/runner/core/internal/record"
+)
 
 // maxDeferredBytes bounds the new lines that wait for the end of a long line. Beyond it, the long line is cut in two.
 const maxDeferredBytes = 1 << 20
@@ -125,6 +129,15 @@ func (o *output) insert(step string, r record.Record) error {
 		return o.close(r.Flags)
 	}
 	return nil
+}
+
+// addLine writes a line that no processor has put anywhere and that the job has not written, after the last record.
+func (o *output) addLine(flags record.Flags, text []byte) error {
+	step, now := o.step, o.now
+	if step == "" {
+		step, now = record.StepJob, time.Now().UnixNano()
+	}
+	return o.insert(step, record.Record{Flags: flags, Time: now, Text: text})
 }
 
 // close ends the open line of a stream with an empty piece.

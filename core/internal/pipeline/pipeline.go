@@ -106,9 +106,9 @@ type Options struct {
 	Stages []Stage
 	Log    Log
 	Sink   Sink
-	// Result tells how the job ended. It is called once, after the last record has been read; logErr is the error that
-	// ended the log early, or nil.
-	Result func(ctx context.Context, logErr error) job.Result
+	// Result tells how the job ended, and lines to end the log with. It is called once, after the last record has been
+	// read; logErr is the error that ended the log early, or nil.
+	Result func(ctx context.Context, logErr error) (result job.Result, notes []string)
 	// Failed is told at once when a stage fails and its OnError is Fail, so that the job can be ended. text says why,
 	// redacted. May be nil.
 	Failed func(stage, text string)
@@ -203,6 +203,9 @@ func send(ctx context.Context, out chan<- item, it item) error {
 		return context.Cause(ctx)
 	}
 }
+
+// note is a line of core's own in a job's log.
+func note(text string) []byte { return []byte("[runner] " + text) }
 
 // errOver ends the goroutines of a stream that is over; it is nobody's fault.
 var errOver = errors.New("the stream is over")

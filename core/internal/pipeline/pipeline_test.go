@@ -163,7 +163,7 @@ func TestLogThatEndsEarlyIsInTheResult(t *testing.T) {
 	log := logOf(100, "a")
 	log.err = errors.New("the spool is gone")
 	got, result := runStages(t, log, stageOf(t, "one", prefixing("1: ")))
-	equal(t, got, []string{"1: a"})
+	equal(t, got, []string{"1: a", "!1: [runner] early"})
 	if result.Reason != job.ReasonInfrastructure || result.Message != "the spool is gone" {
 		t.Errorf("result is %+v", result)
 	}
