@@ -118,36 +118,3 @@ func (l *Line) Drop() { l.batch.Drop(l.index) }
 
 // InsertAfter adds a line after this one. Several come in the order of the calls. text is copied.
 func (l *Line) InsertAfter(stream Stream, text []byte) { l.batch.InsertAfter(l.index, stream, text) }
-
-// End is the end of a job: its result, which goes through the same processors as its log, in the same order.
-type End struct {
-	// Outcome is "success", "failed", "canceled", "pod_timeout", "execution_timeout", "queue_timeout" or "unstarted".
-	Outcome string
-	// Reason is a word for programs, such as "init_failed"; empty on success.
-	Reason string
-	// Message is for people; may be empty.
-	Message string
-	// ExitCode is the exit code of the step that decided; nil when there is none.
-	ExitCode *int32
-	// Variables are the outcome variables so far.
-	Variables []Variable
-
-	lines []finalLine
-}
-
-// Variable is an outcome variable of a job.
-type Variable struct {
-	Key   string
-	Value []byte
-}
-
-// finalLine is a line that End.AppendLine has added.
-type finalLine struct {
-	stream Stream
-	text   []byte
-}
-
-// AppendLine adds a line to the end of the log. text is copied.
-func (e *End) AppendLine(stream Stream, text []byte) {
-	e.lines = append(e.lines, finalLine{stream: stream, text: append([]byte(nil), text...)})
-}
