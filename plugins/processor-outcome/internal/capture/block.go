@@ -1,6 +1,10 @@
 package capture
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/podrunner/runner/plugins/processor-outcome/internal/directive"
+)
 
 // block is a block that has been opened and not yet closed.
 type block struct {
@@ -21,6 +25,16 @@ func (b block) split() [][]byte {
 		return nil
 	}
 	return bytes.Split(b.lines[:len(b.lines)-1], []byte{'\n'})
+}
+
+// restoredBlock makes a block out of its lines; they begin with its opening line, which has the key.
+func restoredBlock(lines []byte, refused int) (b block, ok bool) {
+	if refused > 0 {
+		return block{refused: refused}, len(lines) == 0
+	}
+	first, _, whole := bytes.Cut(lines, []byte{'\n'})
+	d := directive.Parse(first, false)
+	return block{key: string(d.Key), lines: lines}, whole && d.Kind == directive.Start && lines[len(lines)-1] == '\n'
 }
 
 func (s *State) open(key string, text []byte) {
@@ -91,9 +105,20 @@ func (s *State) refuseStart(key string, n int) (reason string) {
 		return reasonBefore
 	case n > MaxValueBytes:
 		return reasonLine
-	case s.held+n+1 > maxHeldBytes:
+	case s.held+n+1 > MaxHeldBytes:
 		return reasonHeld
 	default:
 		return ""
 	}
+}
+
+// refuseContent says why a line of n bytes or more can not be added to a block.
+func (s *State) refuseContent(key string, n int) (reason string) {
+	if reason := s.refuseAppend(key, n); reason != "" {
+		return reason
+	}
+	if s.held+n+1 > MaxHeldBytes {
+		return reasonHeld
+	}
+	return ""
 }

@@ -47,7 +47,6 @@ func (s *State) encode() []byte {
 	for _, blocks := range [][]block{s.blocks, s.ended} {
 		e.number(len(blocks))
 		for _, b := range blocks {
-			e.text([]byte(b.key))
 			e.text(b.lines)
 			e.number(b.refused)
 		}
@@ -97,7 +96,8 @@ func Restore(saved []byte) (*State, error) {
 func (s *State) restoreBlocks(d *decoder) []block {
 	var blocks []block
 	for range d.count() {
-		b := block{key: string(d.text()), lines: d.text(), refused: d.number()}
+		b, ok := restoredBlock(d.text(), d.number())
+		d.failed = d.failed || !ok
 		s.held += len(b.lines)
 		blocks = append(blocks, b)
 	}

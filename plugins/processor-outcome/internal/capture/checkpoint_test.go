@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/podrunner/runner/plugins/processor-outcome/internal/capture"
@@ -35,6 +36,29 @@ func TestCheckpointOfAnUnchangedStateIsTheSameBytes(t *testing.T) {
 	feed(&s, "y")
 	if second := s.Checkpoint(); string(first) == string(second) {
 		t.Error("a new line is not in the checkpoint")
+	}
+}
+
+func TestTheLargestCheckpointFitsAMessage(t *testing.T) {
+	const largest = 2 << 20 // what package sdk takes
+	var s capture.State
+	for i := range 3 {
+		feed(&s, fmt.Sprint(set, i, "=", longest))
+	}
+	for range capture.MaxHeldBytes / 2 / len(start+"m\n") {
+		feed(&s, start+"m")
+	}
+	for range capture.MaxHeldBytes / 4 {
+		feed(&s, "")
+	}
+	s.Piece([]byte(longest[:capture.MaxValueBytes/2]), true)
+	got := len(s.Checkpoint())
+	if got < largest/2 {
+		t.Errorf("the checkpoint is %d bytes, and not a large one", got)
+	}
+	s.Piece([]byte(longest), true)
+	if got = max(got, len(s.Checkpoint())); got > largest {
+		t.Errorf("%d bytes", got)
 	}
 }
 

@@ -167,10 +167,24 @@ func TestOpeningLinesAreBounded(t *testing.T) {
 	if got := run(t, start+"m"+tail, "x", end); len(got.Variables) > 0 || len(got.Lines) != 4 {
 		t.Errorf("an opening line over the limit: %d lines, %d variables", len(got.Lines), len(got.Variables))
 	}
-	tail = tail[:200<<10]
-	got := run(t, start+"a"+tail, start+"b"+tail, start+"c"+tail, start+"d"+tail, start+"e"+tail, start+"f"+tail)
-	if want := dropped("f", "the blocks that are open hold more than 1 MiB"); got.Lines[1] != want {
+	tail = tail[:150<<10]
+	got := run(t, start+"a"+tail, start+"b"+tail, start+"c"+tail)
+	if want := dropped("c", heldReason); got.Lines[1] != want {
 		t.Errorf("second line: %.100q, want %q", got.Lines[1], want)
+	}
+}
+
+const heldReason = "the blocks that have no end yet hold more than 384 KiB"
+
+func TestBlocksInBlocksAreBounded(t *testing.T) {
+	half := longest[:capture.MaxHeldBytes/2]
+	got := run(t, start+"a", half, start+"b", half, "more", end, end)
+	want := result{
+		Lines:     []string{dropped("b", heldReason), start + "b", half, "more", end},
+		Variables: []string{"a=" + half},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

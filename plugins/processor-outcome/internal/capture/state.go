@@ -149,7 +149,7 @@ func (s *State) content(text []byte, more bool) Edit {
 	if b.refused > 0 {
 		return s.pass(text, more, nil)
 	}
-	if reason := s.refuseAppend(b.key, len(text)); reason != "" {
+	if reason := s.refuseContent(b.key, len(text)); reason != "" {
 		return s.refuse(b.key, reason, text, more)
 	}
 	if more {

@@ -15,8 +15,9 @@ const (
 	MaxValueBytes = 256 << 10
 	// MaxTotalBytes is the length of all keys and values together.
 	MaxTotalBytes = 1 << 20
-	// maxHeldBytes bounds the lines of open blocks at the time when another one is opened.
-	maxHeldBytes = 1 << 20
+	// MaxHeldBytes is the length of the lines of all blocks with no end as yet, opening lines included: room for one with
+	// the longest value, and for a few around it. It keeps a checkpoint under the 2 MiB that a plugin may have.
+	MaxHeldBytes = 384 << 10
 )
 
 // Why a variable is dropped.
@@ -26,7 +27,7 @@ const (
 	reasonValue  = "its value is larger than 256 KiB"
 	reasonTotal  = "the job's variables are larger than 1 MiB in total"
 	reasonLine   = "its opening line is longer than 256 KiB"
-	reasonHeld   = "the blocks that are open hold more than 1 MiB"
+	reasonHeld   = "the blocks that have no end yet hold more than 384 KiB"
 	reasonBefore = "it was dropped before, and a block would add to what is lost"
 )
 
