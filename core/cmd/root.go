@@ -97,6 +97,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "text", "`format` of the runner's own log: text, json (or "+envLogFormat+")")
 
 	root.AddCommand(
+		newFmt(a),
 		newVersion(a),
 	)
 	return root

@@ -48,6 +48,13 @@ func parse(file *diag.File) (*Config, diag.Diagnostics) {
 	return l.config, diags
 }
 
+// CheckSyntax reports whether a text could be read as a configuration at all, whatever it says. The name is for the
+// diagnostics.
+func CheckSyntax(name string, text []byte) diag.Diagnostics {
+	_, diags := parseBody(&source{file: &diag.File{Name: name, Text: text}, scope: newScope(".")})
+	return diags.Sorted()
+}
+
 // readConfig reads the file within its bound.
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)

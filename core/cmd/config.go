@@ -1,0 +1,92 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/podrunner/runner/core/internal/assembly"
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/diag"
+	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/core/internal/suggest"
+)
+
+// closeTimeout bounds how long core waits for its plugins to end.
+const closeTimeout = 15 * time.Second
+
+// readConfig returns the configuration, or nil and diagnostics. Only the default file may be missing; the built-in
+// configuration then takes its place.
+func (a *app) readConfig() (*config.Config, diag.Diagnostics) {
+	if !a.configNamed {
+		if _, err := os.Stat(a.config); errors.Is(err, fs.ErrNotExist) {
+			a.log.Info("no configuration file, using the built-in one", "file", a.config)
+			return config.Builtin(), nil
+		}
+	}
+	return config.Load(a.config)
+}
+
+// loadConfig is readConfig for commands that have nothing to do without a configuration: it prints the diagnostics, and
+// the error ends the command.
+func (a *app) loadConfig() (*config.Config, error) {
+	c, diags := a.readConfig()
+	return c, a.fail(diags)
+}
+
+// newHost returns the host of a configuration's plugins. The caller closes it with closeHost.
+func (a *app) newHost(c *config.Config) (*pluginhost.Host, error) {
+	options, err := assembly.HostOptions(c, a.log)
+	if err != nil {
+		return nil, infrastructureError(err)
+	}
+	host, err := pluginhost.New(options)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return host, nil
+}
+
+// closeHost ends the plugins, also after the command's own context has ended.
+func (a *app) closeHost(host *pluginhost.Host) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := host.Close(ctx); err != nil {
+		a.log.Warn("ending the plugins", "error", err)
+	}
+}
+
+// pipeline returns the pipeline of a name, "" for the one that is meant by default.
+func pipeline(c *config.Config, name string) (*config.Pipeline, error) {
+	if p := c.Pipeline(name); p != nil {
+		return p, nil
+	}
+	names := c.PipelineNames()
+	if name == "" {
+		return nil, usageError(fmt.Errorf("there are several pipelines, and none is called default: choose one with --pipeline, of %q", names))
+	}
+	return nil, usageError(fmt.Errorf("there is no pipeline %q.%s There are: %q", name, suggest.Hint(name, names), names))
+}
+
+// assemble launches and configures the processors of a pipeline and prints the diagnostics. The error ends the command
+// with the right exit code; nothing is left to say about it.
+func (a *app) assemble(ctx context.Context, host *pluginhost.Host, p *config.Pipeline) ([]assembly.Stage, error) {
+	stages, diags, err := assembly.Processors(ctx, host, p)
+	if failed := a.finish(diags, err); failed != nil {
+		return nil, failed
+	}
+	return stages, nil
+}
+
+// finish prints the diagnostics of an assembly and returns the error that ends the command: a plugin that is broken
+// outweighs what the user has to mend.
+func (a *app) finish(diags diag.Diagnostics, broken error) error {
+	err := a.fail(diags)
+	if broken != nil {
+		return silent(exitInfrastructure)
+	}
+	return err
+}

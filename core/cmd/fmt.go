@@ -1,0 +1,160 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/diag"
+	"github.com/spf13/cobra"
+)
+
+// fmtFlags are the flags of `core fmt`.
+type fmtFlags struct {
+	check, diff, write bool
+}
+
+func newFmt(a *app) *cobra.Command {
+	var flags fmtFlags
+	c := &cobra.Command{
+		Use:   "fmt [FILE|-]...",
+		Short: "Write configuration files in the usual format",
+		Long: "Fmt rewrites configuration files in the usual format and prints the names of those that it changed.\n" +
+			"Without a file it takes the one of --config; with - it reads standard input and prints the result.\n" +
+			"A file that does not parse is left alone: exit code 2. With --check nothing is written, and the exit\n" +
+			"code is 2 when a file is not formatted.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runFmt(a, flags, args)
+		},
+	}
+	c.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 2 when a file is not formatted")
+	c.Flags().BoolVar(&flags.diff, "diff", false, "print the changes")
+	c.Flags().BoolVar(&flags.write, "write", true, "write the files")
+	return c
+}
+
+func runFmt(a *app, flags fmtFlags, paths []string) error {
+	if len(paths) == 0 {
+		paths = []string{a.config}
+	}
+	code := exitSuccess
+	for _, path := range paths {
+		changed, err := fmtFile(a, flags, path)
+		if err != nil {
+			return err
+		}
+		if changed.diags.HasErrors() {
+			if err := a.printDiagnostics(changed.diags); err != nil {
+				return err
+			}
+			code = exitUsage
+		}
+		if changed.changed && flags.check {
+			code = exitUsage
+		}
+	}
+	return silent(code)
+}
+
+// fmtResult is what fmtFile found.
+type fmtResult struct {
+	changed bool
+	diags   diag.Diagnostics
+}
+
+// fmtFile formats one file, or standard input.
+func fmtFile(a *app, flags fmtFlags, path string) (fmtResult, error) {
+	name, before, err := readSource(a, path)
+	if err != nil {
+		return fmtResult{}, usageError(err)
+	}
+	if diags := config.CheckSyntax(name, before); diags.HasErrors() {
+		return fmtResult{diags: diags}, nil
+	}
+	after := hclwrite.Format(before)
+	result := fmtResult{changed: !bytes.Equal(before, after)}
+	if path == "-" {
+		return result, fmtStdin(a, flags, before, after)
+	}
+	if !result.changed {
+		return result, nil
+	}
+	if _, err := fmt.Fprintln(a.out, path); err != nil {
+		return result, err
+	}
+	if flags.diff {
+		if _, err := io.WriteString(a.out, unifiedDiff(path, before, after)); err != nil {
+			return result, err
+		}
+	}
+	if flags.write && !flags.check {
+		return result, replaceFile(path, after)
+	}
+	return result, nil
+}
+
+// fmtStdin prints what became of standard input, or the changes.
+func fmtStdin(a *app, flags fmtFlags, before, after []byte) error {
+	text := string(after)
+	switch {
+	case flags.diff:
+		text = unifiedDiff("<stdin>", before, after)
+	case flags.check:
+		return nil
+	}
+	_, err := io.WriteString(a.out, text)
+	return err
+}
+
+// readSource reads a file of configuration, or standard input for "-", and returns its name for people.
+func readSource(a *app, path string) (name string, text []byte, err error) {
+	if path == "-" {
+		text, err = io.ReadAll(a.in)
+		if err != nil {
+			return "", nil, fmt.Errorf("reading standard input: %w", err)
+		}
+		return "<stdin>", text, nil
+	}
+	text, err = os.ReadFile(path)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return path, text, nil
+}
+
+// replaceFile puts a new text in the place of a file's, whole or not at all. The mode stays; a symbolic link stays one.
+func replaceFile(path string, text []byte) (err error) {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("formatting %s: %w", path, err)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return fmt.Errorf("formatting %s: %w", path, err)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(target), ".core-fmt-*")
+	if err != nil {
+		return fmt.Errorf("formatting %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temp.Name())
+			err = fmt.Errorf("formatting %s: %w", path, err)
+		}
+	}()
+	_, err = temp.Write(text)
+	if err == nil {
+		err = temp.Chmod(info.Mode().Perm())
+	}
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), target)
+}
