@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -24,8 +23,5 @@ func runProbe(args []string, stderr io.Writer) int {
 		return 0
 	}
 	_, _ = fmt.Fprintln(stderr, err)
-	if proc := (*jobroot.ProcError)(nil); errors.As(err, &proc) {
-		return jobroot.CodeNoProc
-	}
 	return entrypoint.CodeBroken
 }

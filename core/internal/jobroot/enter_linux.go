@@ -143,11 +143,13 @@ func (s Spec) mountProc() error {
 	if !s.Proc {
 		return nil
 	}
-	if err := os.Mkdir(s.in("/proc"), 0o555); err != nil {
-		return &ProcError{err}
+	err := os.Mkdir(s.in("/proc"), 0o555)
+	if err == nil {
+		err = unix.Mount("proc", s.in("/proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 	}
-	if err := unix.Mount("proc", s.in("/proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return &ProcError{err}
+	if err != nil {
+		// It is refused where parts of the present one are hidden, as in a container.
+		return fmt.Errorf("mount a /proc for the job's processes: %w", err)
 	}
 	return nil
 }

@@ -34,15 +34,6 @@ type Mount struct {
 	ReadOnly bool `json:"read_only,omitempty"`
 }
 
-// CodeNoProc is the exit code of a process that got a ProcError, so that the one that started it can try without Proc.
-const CodeNoProc = 124
-
-// ProcError says that a new /proc may not be mounted: parts of the present one are hidden, as they are in a container.
-type ProcError struct{ Err error }
-
-func (e *ProcError) Error() string { return fmt.Sprintf("mount /proc: %v", e.Err) }
-func (e *ProcError) Unwrap() error { return e.Err }
-
 // Write writes the spec to a file that only its owner can read.
 func (s Spec) Write(path string) error {
 	data, err := json.Marshal(s)
