@@ -3,6 +3,7 @@ package sdk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -79,16 +80,21 @@ func serveCore(s *server) int {
 		// over gRPC to a place where few hosts look. Written on standard error it is part of the log.
 		os.Stdout, os.Stderr = stderr, stderr
 	}
-	server := grpc.NewServer(append(protocol.ServerOptions(), s.options()...)...)
-	if os.Getenv(protocol.EnvLifeline) == "stdin" {
-		go followLifeline(os.Stdin, server)
+	lifeline := os.Getenv(protocol.EnvLifeline) == "stdin"
+	if lifeline {
 		ignoreSignals(s.logger)
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  protocol.Handshake,
 		VersionedPlugins: protocol.Set(s.register),
-		GRPCServer:       func([]grpc.ServerOption) *grpc.Server { return server },
-		Logger:           s.logger,
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			server := s.newGRPC(options)
+			if lifeline {
+				go followLifeline(os.Stdin, server)
+			}
+			return server
+		},
+		Logger: s.logger,
 	})
 	return 0
 }
@@ -125,11 +131,9 @@ func serveReattach(ctx context.Context, s *server, stdout io.Writer) error {
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  protocol.Handshake,
 		VersionedPlugins: protocol.Set(s.register),
-		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(append(options, protocol.ServerOptions()...), s.options()...)...)
-		},
-		Logger: s.logger,
-		Test:   &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reattach, CloseCh: done},
+		GRPCServer:       s.newGRPC,
+		Logger:           s.logger,
+		Test:             &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reattach, CloseCh: done},
 	})
 	select {
 	case config := <-reattach:
@@ -137,7 +141,7 @@ func serveReattach(ctx context.Context, s *server, stdout io.Writer) error {
 			return err
 		}
 	case <-done:
-		return fmt.Errorf("the plugin did not start; see the log")
+		return errors.New("the plugin did not start; its log says why")
 	}
 	<-done
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -29,7 +30,7 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
-		server := grpc.NewServer(append(protocol.ServerOptions(), s.options()...)...)
+		server := s.newGRPC(nil)
 		s.register(server)
 		return server, nil
 	}
@@ -71,6 +72,11 @@ func newServer(p Plugin, logger hclog.Logger) (*server, error) {
 		return nil, fmt.Errorf("plugin %s: configuration: %w", p.Name, err)
 	}
 	return &server{plugin: p, body: b, logger: logger, started: func() {}}, nil
+}
+
+// newGRPC returns a gRPC server with the protocol's options beside those given.
+func (s *server) newGRPC(options []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(slices.Concat(options, protocol.ServerOptions(), s.options())...)
 }
 
 func (s *server) register(r *grpc.Server) {

@@ -1,0 +1,13 @@
+// Package sdktest tests plugins that are written with package sdk, or without it.
+//
+// [Run] runs a processor in the test's own process, over real gRPC, and returns what becomes of the lines of a job:
+//
+//	result := sdktest.Run(t, plugin, sdktest.Job{Config: map[string]any{"suffix": "?"}}, sdktest.Lines("hello")...)
+//	sdktest.AssertLines(t, result, "HELLO?")
+//
+// [Replay] does what core does after a crash, at every place where it can happen, and fails the test when the output
+// is not the same. [Validate] shows what a plugin finds wrong with a configuration.
+//
+// [Conformance] puts a processor's program, in whatever language it is written, through everything that the protocol
+// asks of it.
+package sdktest
