@@ -97,7 +97,9 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "text", "`format` of the runner's own log: text, json (or "+envLogFormat+")")
 
 	root.AddCommand(
+		newValidate(a),
 		newFmt(a),
+		newPlugins(a),
 		newVersion(a),
 	)
 	return root
