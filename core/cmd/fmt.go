@@ -113,7 +113,7 @@ func fmtStdin(a *app, flags fmtFlags, before, after []byte) error {
 // readSource reads a file of configuration, or standard input for "-", and returns its name for people.
 func readSource(a *app, path string) (name string, text []byte, err error) {
 	if path == "-" {
-		text, err = io.ReadAll(a.in)
+		text, err = io.ReadAll(io.LimitReader(a.in, config.MaxBytes+1))
 		if err != nil {
 			return "", nil, fmt.Errorf("reading standard input: %w", err)
 		}

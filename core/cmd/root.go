@@ -101,9 +101,11 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "text", "`format` of the runner's own log: text, json (or "+envLogFormat+")")
 
 	root.AddCommand(
+		newValidate(a),
 		newFmt(a),
 		newTest(a),
 		newReplay(a),
+		newPlugins(a),
 		newVersion(a),
 	)
 	return root

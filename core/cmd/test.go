@@ -11,7 +11,6 @@ import (
 
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/engine"
-	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/executor/local"
 	"github.com/podrunner/runner/core/internal/render"
 	"github.com/podrunner/runner/core/internal/suggest"
@@ -61,6 +60,11 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err := exec.Close(); err != nil {
+			a.log.Warn("closing the executor", "error", err)
+		}
+	}()
 	stages, err := s.stages(ctx)
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 }
 
 // newExecutor returns the executor of a name; "" means the one that the pipeline names.
-func newExecutor(p *config.Pipeline, name string) (executor.Executor, error) {
+func newExecutor(p *config.Pipeline, name string) (*local.Executor, error) {
 	if name == "" {
 		name = p.Executor
 	}
@@ -95,7 +99,7 @@ func newExecutor(p *config.Pipeline, name string) (executor.Executor, error) {
 	if err != nil {
 		return nil, infrastructureError(err)
 	}
-	return local.New(local.Options{
+	exec, err := local.New(local.Options{
 		Helper:   helper,
 		Shell:    p.Local.Shell,
 		Workdir:  p.Local.Workdir,
@@ -103,6 +107,10 @@ func newExecutor(p *config.Pipeline, name string) (executor.Executor, error) {
 		XTrace:   p.Local.XTrace,
 		Grace:    p.Local.Grace,
 	})
+	if err != nil {
+		return nil, infrastructureError(err)
+	}
+	return exec, nil
 }
 
 // helperPath finds the helper beside core.

@@ -20,13 +20,15 @@ type decoder struct {
 	diags  diag.Diagnostics
 	// secrets are the values of sensitive attributes.
 	secrets []string
+	// hidden are the expressions that hide has seen.
+	hidden map[hclsyntax.Expression]bool
 }
 
 func (d *decoder) add(x diag.Diagnostic) { d.diags = append(d.diags, x) }
 
 // body decodes one body. at is where something that is missing is missed: the header of the block.
 func (d *decoder) body(body *hclsyntax.Body, schema *pluginv1.Schema, at hcl.Range) map[string]any {
-	d.unknown(body, schema)
+	d.unknown(body, schema, "")
 	out := map[string]any{}
 	for _, a := range schema.GetAttributes() {
 		if v, ok := d.attribute(body, a, at); ok {
@@ -39,18 +41,22 @@ func (d *decoder) body(body *hclsyntax.Body, schema *pluginv1.Schema, at hcl.Ran
 	return out
 }
 
-// unknown says which names of the body the schema does not have.
-func (d *decoder) unknown(body *hclsyntax.Body, schema *pluginv1.Schema) {
+// unknown says which names of the body the schema does not have. otherwise is a sentence for an argument that no other
+// is like; "" for a list of those there are.
+func (d *decoder) unknown(body *hclsyntax.Body, schema *pluginv1.Schema, otherwise string) {
 	attributes, blocks := names(schema)
+	if otherwise == "" {
+		otherwise = listNames(attributes)
+	}
 	secretive := slices.ContainsFunc(schema.GetAttributes(), (*pluginv1.Attribute).GetSensitive)
 	for name, attr := range body.Attributes {
 		if slices.Contains(attributes, name) {
 			continue
 		}
 		if secretive {
-			d.hide(attr.Expr.Range()) // it may be a secret with a slip in its name
+			d.hide(attr.Expr) // it may be a secret with a slip in its name
 		}
-		detail := fmt.Sprintf("There is no argument called %q here.%s", name, suggestOr(name, attributes, listNames(attributes)))
+		detail := fmt.Sprintf("There is no argument called %q here.%s", name, suggestOr(name, attributes, otherwise))
 		if slices.Contains(blocks, name) {
 			detail = fmt.Sprintf("%q is a block: write %s { … } with no equals sign.", name, name)
 		}
@@ -80,7 +86,7 @@ func (d *decoder) attribute(body *hclsyntax.Body, a *pluginv1.Attribute, at hcl.
 		return nil, false
 	}
 	if a.GetSensitive() {
-		d.hide(attr.Expr.Range())
+		d.hide(attr.Expr)
 	}
 	if a.GetDeprecated() != "" {
 		d.add(d.source.warningAt(attr.NameRange, "Deprecated argument", a.GetDeprecated()))
@@ -197,11 +203,34 @@ func (s *source) labels(block *hclsyntax.Block, want int, diags *diag.Diagnostic
 	return false
 }
 
-// hide keeps a range out of snippets.
-func (d *decoder) hide(r hcl.Range) {
-	if d.source.file != nil {
+// hide keeps an expression out of snippets, and those of the locals that it needs, unless there is nothing but names in
+// it.
+func (d *decoder) hide(expr hclsyntax.Expression) {
+	if d.source.file == nil || d.hidden[expr] {
+		return
+	}
+	if d.hidden == nil {
+		d.hidden = map[hclsyntax.Expression]bool{}
+	}
+	d.hidden[expr] = true
+	if !onlyNames(expr) {
+		r := expr.Range()
 		d.source.file.Hide(r.Start.Byte, r.End.Byte)
 	}
+	for _, l := range d.source.scope.needs(expr) {
+		d.hide(l)
+	}
+}
+
+// onlyNames reports whether an expression holds no value itself: local.token, env("TOKEN"), file("token").
+func onlyNames(expr hclsyntax.Expression) bool {
+	switch e := expr.(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		return true
+	case *hclsyntax.FunctionCallExpr:
+		return len(e.Args) == 1 && (e.Name == "env" || e.Name == "file")
+	}
+	return false
 }
 
 // blocksOf returns the blocks of one type in a body.
@@ -229,7 +258,7 @@ func names(schema *pluginv1.Schema) (attributes, blocks []string) {
 // listNames returns a sentence with the names there are.
 func listNames(names []string) string {
 	if len(names) == 0 {
-		return ""
+		return " There are no arguments here."
 	}
 	return " There are: " + joinNames(names) + "."
 }

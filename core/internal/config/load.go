@@ -16,8 +16,8 @@ import (
 	"github.com/podrunner/runner/core/internal/diag"
 )
 
-// maxConfigBytes bounds a configuration file.
-const maxConfigBytes = 1 << 20
+// MaxBytes bounds a configuration file.
+const MaxBytes = 1 << 20
 
 // Load reads a configuration file. The Config is nil when there are errors; the diagnostics are sorted. It evaluates
 // everything but the blocks `config {}` and the locals that only those need.
@@ -55,18 +55,14 @@ func CheckSyntax(name string, text []byte) diag.Diagnostics {
 	return diags.Sorted()
 }
 
-// readConfig reads the file within its bound.
+// readConfig reads the file, and a little more than its bound at most.
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err == nil && len(text) > maxConfigBytes {
-		err = fmt.Errorf("it is larger than %d bytes", maxConfigBytes)
-	}
-	return text, err
+	return io.ReadAll(io.LimitReader(f, MaxBytes+1))
 }
 
 func unreadable(file *diag.File, err error) diag.Diagnostic {
@@ -85,6 +81,9 @@ func unreadable(file *diag.File, err error) diag.Diagnostic {
 // parseBody parses the file's syntax.
 func parseBody(s *source) (*hclsyntax.Body, diag.Diagnostics) {
 	text := s.file.Text
+	if len(text) > MaxBytes {
+		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Configuration too large", fmt.Sprintf("A configuration has at most %d KiB.", MaxBytes>>10))}
+	}
 	if !utf8.Valid(text) {
 		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Not a text file", "A configuration is written in UTF-8. Save the file in this encoding.")}
 	}
@@ -94,13 +93,24 @@ func parseBody(s *source) (*hclsyntax.Body, diag.Diagnostics) {
 	parsed, hclDiags := hclsyntax.ParseConfig(text, s.file.Name, hcl.InitialPos)
 	if hclDiags.HasErrors() {
 		hideLikelySecrets(s.file)
-		return nil, s.convert(hclDiags)
+		return nil, distinct(s.convert(hclDiags))
 	}
 	body, ok := parsed.Body.(*hclsyntax.Body)
 	if !ok {
 		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Not a configuration", "The file is not in HCL's native syntax.")}
 	}
 	return body, s.convert(hclDiags)
+}
+
+// distinct returns the first of all diagnostics that say the same: a string with no end makes one for each line.
+func distinct(in diag.Diagnostics) diag.Diagnostics {
+	var out diag.Diagnostics
+	for _, d := range in {
+		if !slices.ContainsFunc(out, func(o diag.Diagnostic) bool { return o.Summary == d.Summary && o.Detail == d.Detail }) {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // maxDepth bounds the nesting of a file. The parser calls itself for each level, and a Go program that runs out of
@@ -151,7 +161,7 @@ func (l *loader) add(d diag.Diagnostic) { l.diags = append(l.diags, d) }
 // load takes the blocks of the file, those first on which others rest.
 func (l *loader) load(body *hclsyntax.Body) {
 	d := decoder{source: l.source}
-	d.unknown(body, rootSchema)
+	d.unknown(body, rootSettings.schema(), rootSettings.elsewhere)
 	l.diags = append(l.diags, d.diags...)
 
 	l.locals(blocksOf(body, "locals"))
@@ -166,7 +176,7 @@ func (l *loader) load(body *hclsyntax.Body) {
 		l.pipeline(block)
 	}
 	if len(pipelines) == 0 {
-		l.add(l.source.errorAt(body.MissingItemRange(), "No pipeline",
+		l.add(l.source.errorAt(hcl.Range{}, "No pipeline",
 			"The configuration has no pipeline. Write at least one: pipeline \"default\" { processor \"sanitize\" {} }."))
 	}
 	l.unusedPlugins()

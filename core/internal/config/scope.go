@@ -128,6 +128,18 @@ func (s *scope) references(expr hclsyntax.Expression) ([]string, hcl.Diagnostics
 	return slices.Compact(names), diags
 }
 
+// needs returns the expressions of the locals that an expression refers to.
+func (s *scope) needs(expr hclsyntax.Expression) []hclsyntax.Expression {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names, _ := s.references(expr)
+	var out []hclsyntax.Expression
+	for _, name := range names {
+		out = append(out, s.locals[name].attr.Expr)
+	}
+	return out
+}
+
 // localName returns the name in local.name or local["name"], and its place.
 func localName(traversal hcl.Traversal) (string, hcl.Range, bool) {
 	if len(traversal) < 2 {

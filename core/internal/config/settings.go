@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,6 +20,8 @@ type settings struct {
 	arguments []argument
 	// blocks are the types of blocks that the loader takes out of the body itself.
 	blocks []string
+	// elsewhere is a sentence on where arguments stand that are none of these.
+	elsewhere string
 }
 
 // argument is an argument of one of core's own blocks.
@@ -45,9 +48,15 @@ func list(name string, check func(any) string) argument {
 	return a
 }
 
+// inConfig says where the arguments of a plugin stand.
+const inConfig = " What is meant for the plugin stands in its block config { … }."
+
 // The blocks that core knows. docs/configuration.md describes them, and a test compares the two.
 var (
-	rootSchema = settings{blocks: []string{"runner", "local", "plugin", "pipeline", "locals"}}.schema()
+	rootSettings = settings{
+		blocks:    []string{"runner", "local", "plugin", "pipeline", "locals"},
+		elsewhere: " Arguments stand in blocks, such as runner { concurrency = 3 }.",
+	}
 
 	runnerSettings = settings{arguments: []argument{
 		attribute("name", pluginv1.Kind_KIND_STRING, matches(runnerName, "It is 1 to 63 letters, digits, dots, dashes and underscores.")),
@@ -56,28 +65,29 @@ var (
 	}}
 	pluginSettings = settings{arguments: []argument{
 		attribute("checksum", pluginv1.Kind_KIND_STRING, matches(checksum, "It is \"sha256:\" and 64 hexadecimal digits, as `core plugins list` prints it.")),
-		list("env", matches(envName, "It is the name of an environment variable: letters, digits and underscores.")),
+		list("env", grantable),
 		oneOf("log_level", "trace", "debug", "info", "warn", "error", "off"),
 	}}
 	pipelineSettings = settings{
 		arguments: []argument{oneOf("executor", Executors...)},
 		blocks:    []string{"source", "processor", "deliver", "local"},
 	}
-	sourceSettings    = settings{blocks: []string{"config"}}
+	sourceSettings    = settings{blocks: []string{"config"}, elsewhere: inConfig}
 	processorSettings = settings{
 		arguments: []argument{oneOf("on_error", string(OnErrorFail), string(OnErrorPass), string(OnErrorDrop))},
 		blocks:    []string{"config"},
+		elsewhere: inConfig,
 	}
 	deliverSettings = settings{arguments: []argument{
-		attribute("max_bytes", pluginv1.Kind_KIND_BYTES, between(1<<10, 8<<20, bytes)),
-		attribute("max_interval", pluginv1.Kind_KIND_DURATION, between(int64(100*time.Millisecond), int64(time.Hour), duration)),
+		attribute("max_bytes", pluginv1.Kind_KIND_BYTES, between(1<<10, 8<<20, byteSize)),
+		attribute("max_interval", pluginv1.Kind_KIND_DURATION, between(int64(100*time.Millisecond), int64(time.Hour), durationText)),
 	}}
 	localSettings = settings{arguments: []argument{
 		attribute("shell", pluginv1.Kind_KIND_STRING, absolute),
 		attribute("workdir", pluginv1.Kind_KIND_STRING, absolute),
-		attribute("lifetime", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(30*24*time.Hour), duration)),
+		attribute("lifetime", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(30*24*time.Hour), durationText)),
 		attribute("xtrace", pluginv1.Kind_KIND_BOOL, nil),
-		attribute("grace", pluginv1.Kind_KIND_DURATION, between(0, int64(time.Hour), duration)),
+		attribute("grace", pluginv1.Kind_KIND_DURATION, between(0, int64(time.Hour), durationText)),
 	}}
 )
 
@@ -103,7 +113,7 @@ func (s settings) schema() *pluginv1.Schema {
 // what an outer block has said.
 func (l *loader) settings(block *hclsyntax.Block, s settings, dst any) {
 	d := decoder{source: l.source}
-	d.unknown(block.Body, s.schema())
+	d.unknown(block.Body, s.schema(), s.elsewhere)
 	values := map[string]any{}
 	for _, a := range s.arguments {
 		v, ok := d.attribute(block.Body, a.Attribute, block.DefRange())
@@ -139,7 +149,7 @@ func (d *decoder) check(a argument, v any, attr *hclsyntax.Attribute) {
 			at = exprs[i].Range()
 		}
 		if wrong := a.check(element); wrong != "" {
-			d.add(d.source.errorAt(at, "Wrong value", fmt.Sprintf("The argument %q does not take this value. %s", a.Name, wrong)))
+			d.add(d.source.errorAt(at, "Wrong value", fmt.Sprintf("%s does not take this value. %s", subjectOf(a.Attribute), wrong)))
 		}
 	}
 }
@@ -171,6 +181,18 @@ func matches(pattern *regexp.Regexp, rule string) func(any) string {
 	}
 }
 
+// grantable takes the name of an environment variable that a plugin may be given; those that start a plugin are core's.
+func grantable(v any) string {
+	text, ok := v.(string)
+	switch {
+	case !ok || !envName.MatchString(text):
+		return "It is the name of an environment variable: letters, digits and underscores, no digit first."
+	case strings.HasPrefix(text, "PLUGIN_") || strings.HasPrefix(text, "RUNNER_PLUGIN_"):
+		return "Variables that begin with PLUGIN_ or RUNNER_PLUGIN_ are set by core itself."
+	}
+	return ""
+}
+
 func notEmpty(v any) string {
 	if v == "" {
 		return "It must not be empty."
@@ -187,10 +209,10 @@ func absolute(v any) string {
 	return "It is an absolute path, such as /bin/sh or /jobs."
 }
 
-func decimal(n int64) string  { return fmt.Sprint(n) }
-func duration(n int64) string { return time.Duration(n).String() }
+func decimal(n int64) string      { return fmt.Sprint(n) }
+func durationText(n int64) string { return time.Duration(n).String() }
 
-func bytes(n int64) string {
+func byteSize(n int64) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:
 		return fmt.Sprintf("%dMiB", n>>20)

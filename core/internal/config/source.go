@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,6 +53,12 @@ func (s *source) convert(in hcl.Diagnostics) diag.Diagnostics {
 			if errors.As(call.FunctionCallError(), &own) {
 				x.Summary, x.Detail = own.summary, own.detail
 			}
+		}
+		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
+			known := slices.Collect(maps.Keys(s.scope.functions))
+			name := call.CalledFunctionNamespace() + call.CalledFunctionName()
+			x.Summary = "Unknown function"
+			x.Detail = fmt.Sprintf("There is no function called %q.%s", name, suggestOr(name, known, listNames(known)))
 		}
 		x.Detail = s.scope.mask(x.Detail, nil)
 		out = append(out, x)

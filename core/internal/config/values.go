@@ -72,7 +72,7 @@ func (d *decoder) value(v value, a *pluginv1.Attribute) (any, bool) {
 
 func (d *decoder) list(v value, a *pluginv1.Attribute) (any, bool) {
 	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
-		d.wrongType(a, kindOf(a.GetType()), v.expr.Range())
+		d.wrongType(argumentNamed(a), kindOf(a.GetType()), v.expr.Range())
 		return nil, false
 	}
 	exprs, _ := hcl.ExprList(v.expr)
@@ -90,7 +90,7 @@ func (d *decoder) list(v value, a *pluginv1.Attribute) (any, bool) {
 
 func (d *decoder) mapping(v value, a *pluginv1.Attribute) (any, bool) {
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		d.wrongType(a, kindOf(a.GetType()), v.expr.Range())
+		d.wrongType(argumentNamed(a), kindOf(a.GetType()), v.expr.Range())
 		return nil, false
 	}
 	out, good := map[string]any{}, true
@@ -127,6 +127,7 @@ func (s *source) entry(expr hclsyntax.Expression, key string) (hcl.Range, bool) 
 
 // scalar decodes a value with no elements. What is printed about it does not hold the value itself: it may be secret.
 func (d *decoder) scalar(v cty.Value, a *pluginv1.Attribute, k pluginv1.Kind, at hcl.Range) (any, bool) {
+	subject := subjectOf(a)
 	known, ok := kinds[k]
 	if !ok {
 		d.add(d.source.errorAt(at, "Argument of an unknown kind", fmt.Sprintf(
@@ -134,12 +135,12 @@ func (d *decoder) scalar(v cty.Value, a *pluginv1.Attribute, k pluginv1.Kind, at
 		return nil, false
 	}
 	if v.IsNull() || !v.Type().IsPrimitiveType() {
-		d.wrongType(a, known, at)
+		d.wrongType(subject, known, at)
 		return nil, false
 	}
 	x, err := known.decode(v)
 	if err != nil {
-		detail := fmt.Sprintf("The argument %q takes %s.", a.GetName(), known.wants)
+		detail := fmt.Sprintf("%s takes %s.", subject, known.wants)
 		if !a.GetSensitive() && err != errType {
 			detail += fmt.Sprintf(" Here: %s.", d.source.scope.mask(err.Error(), nil))
 		}
@@ -155,14 +156,29 @@ func (d *decoder) scalar(v cty.Value, a *pluginv1.Attribute, k pluginv1.Kind, at
 		if a.GetSensitive() {
 			hint = nearest("", set)
 		}
-		d.add(d.source.errorAt(at, "Wrong value", fmt.Sprintf("The argument %q does not take this value.%s", a.GetName(), hint)))
+		d.add(d.source.errorAt(at, "Wrong value", fmt.Sprintf("%s does not take this value.%s", subject, hint)))
 		return nil, false
 	}
 	return x, true
 }
 
-func (d *decoder) wrongType(a *pluginv1.Attribute, k kind, at hcl.Range) {
-	d.add(d.source.errorAt(at, "Wrong type", fmt.Sprintf("The argument %q takes %s.", a.GetName(), k.wants)))
+func (d *decoder) wrongType(subject string, k kind, at hcl.Range) {
+	d.add(d.source.errorAt(at, "Wrong type", fmt.Sprintf("%s takes %s.", subject, k.wants)))
+}
+
+// argumentNamed names an argument for a diagnostic.
+func argumentNamed(a *pluginv1.Attribute) string { return fmt.Sprintf("The argument %q", a.GetName()) }
+
+// subjectOf names what holds a value of an argument: the argument itself, or an element of it.
+func subjectOf(a *pluginv1.Attribute) string {
+	switch a.GetType().GetKind() {
+	case pluginv1.Kind_KIND_LIST:
+		return fmt.Sprintf("An element of %q", a.GetName())
+	case pluginv1.Kind_KIND_MAP:
+		return fmt.Sprintf("A value in %q", a.GetName())
+	default:
+		return argumentNamed(a)
+	}
 }
 
 // errType says no more than that a value is of another type.

@@ -81,9 +81,9 @@ func (style Style) paint(text, color string) string {
 	return color + text + "\x1b[0m"
 }
 
-// wrap breaks a line at its spaces so that it fits into width columns, indented by two.
+// wrap breaks a line at its spaces so that it fits into width columns, indented by two and by what it is indented already.
 func wrap(line string, width int) string {
-	const indent = "  "
+	indent := "  " + line[:len(line)-len(strings.TrimLeft(line, " "))]
 	var b strings.Builder
 	column := 0
 	for _, word := range strings.Fields(line) {

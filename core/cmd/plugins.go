@@ -1,0 +1,246 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/podrunner/runner/core/internal/assembly"
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/spf13/cobra"
+)
+
+func newPlugins(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plugins",
+		Short: "Look at the plugins that there are",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(newPluginsList(a), newPluginsDescribe(a), newPluginsVerify(a))
+	return c
+}
+
+// withHost reads the configuration and calls do with a host for its plugins, which it closes.
+func withHost(a *app, do func(*config.Config, *pluginhost.Host) error) error {
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	host, err := a.newHost(c)
+	if err != nil {
+		return err
+	}
+	defer a.closeHost(host)
+	return do(c, host)
+}
+
+func newPluginsList(a *app) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the plugins that core finds, with their versions, places and checksums",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
+				return listPlugins(cmd.Context(), a, host, asJSON)
+			})
+		},
+	}
+	addJSONFlag(c, &asJSON)
+	return c
+}
+
+// listedPlugin is what is known of a plugin that was found.
+type listedPlugin struct {
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`
+	Version     string `json:"version"`
+	Description string `json:"description"`
+	Path        string `json:"path"`
+	From        string `json:"from"`
+	Checksum    string `json:"checksum"`
+	// Problem is what keeps it from being used; then there is no version.
+	Problem string `json:"problem,omitempty"`
+}
+
+func listPlugins(ctx context.Context, a *app, host *pluginhost.Host, asJSON bool) error {
+	found, err := host.List()
+	if err != nil {
+		return usageError(err)
+	}
+	list := make([]listedPlugin, len(found))
+	var wg sync.WaitGroup
+	for i, f := range found {
+		wg.Go(func() { list[i] = lookAt(ctx, host, f) })
+	}
+	wg.Wait()
+	if asJSON {
+		return writeJSON(a.out, list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(a.err, "No plugins found. Set "+assembly.EnvPluginDir+", or plugin_dir in runner.hcl, to the folder that holds them.")
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tVERSION\tPATH\tFROM\tCHECKSUM")
+	for _, p := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, p.Kind, orDash(p.Version), orDash(p.Path), p.From, orDash(p.Checksum))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range list {
+		if p.Problem != "" {
+			fmt.Fprintln(a.err, "\n"+p.Problem)
+		}
+	}
+	return nil
+}
+
+// lookAt starts a plugin to learn its version.
+func lookAt(ctx context.Context, host *pluginhost.Host, f pluginhost.Found) listedPlugin {
+	p := listedPlugin{Name: f.Name, Kind: string(f.Kind), Path: f.Path, From: f.From}
+	if f.Path != "" {
+		// What can't be read can't be started either, and the start says so.
+		p.Checksum, _ = pluginhost.Checksum(f.Path)
+	}
+	plugin, err := host.Launch(ctx, f.Kind, f.Name)
+	if err != nil {
+		p.Problem = err.Error()
+		return p
+	}
+	p.Version, p.Description = plugin.Description().GetVersion(), plugin.Description().GetDescription()
+	return p
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func newPluginsDescribe(a *app) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "describe NAME",
+		Short: "Print what a plugin is and what its config block may hold",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
+				return describePlugin(cmd.Context(), a, host, args[0], asJSON)
+			})
+		},
+	}
+	addJSONFlag(c, &asJSON)
+	return c
+}
+
+func describePlugin(ctx context.Context, a *app, host *pluginhost.Host, name string, asJSON bool) error {
+	plugin, err := launchAny(ctx, host, name)
+	if pluginhost.IsConfiguration(err) {
+		return usageError(err)
+	}
+	if err != nil {
+		return infrastructureError(err)
+	}
+	if asJSON {
+		return writeJSON(a.out, describe(plugin.Description()))
+	}
+	return writeDescription(a.out, plugin.Found().Kind, plugin.Description())
+}
+
+// launchAny launches the processor of a name or, when there is none, the source.
+func launchAny(ctx context.Context, host *pluginhost.Host, name string) (*pluginhost.Plugin, error) {
+	_, err := host.Find(pluginhost.Processor, name)
+	if err != nil {
+		if _, sourceErr := host.Find(pluginhost.Source, name); sourceErr == nil {
+			return host.Launch(ctx, pluginhost.Source, name)
+		}
+		return nil, err
+	}
+	return host.Launch(ctx, pluginhost.Processor, name)
+}
+
+func newPluginsVerify(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Compare the plugins with the checksums of the configuration",
+		Long: "Verify compares the program of each plugin that the configuration uses with the checksum in its plugin\n" +
+			"block. It starts none of them. Exit code 2 says that one differs or is missing.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return withHost(a, func(c *config.Config, host *pluginhost.Host) error {
+				return verifyPlugins(a, c, host)
+			})
+		},
+	}
+}
+
+func verifyPlugins(a *app, c *config.Config, host *pluginhost.Host) error {
+	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tRESULT\tCHECKSUM")
+	code := exitSuccess
+	for _, u := range usedPlugins(c) {
+		result, sum, good := verify(host, u, c.Plugin(u.name))
+		if !good {
+			code = exitUsage
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.name, u.kind, result, orDash(sum))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return silent(code)
+}
+
+// usedPlugin names a plugin that a configuration uses.
+type usedPlugin struct {
+	kind pluginhost.Kind
+	name string
+}
+
+// usedPlugins returns the plugins that a configuration uses, each once, in the order of the file.
+func usedPlugins(c *config.Config) []usedPlugin {
+	var out []usedPlugin
+	seen := map[usedPlugin]bool{}
+	add := func(u usedPlugin) {
+		if !seen[u] {
+			seen[u] = true
+			out = append(out, u)
+		}
+	}
+	for _, p := range c.Pipelines {
+		if p.Source != nil {
+			add(usedPlugin{pluginhost.Source, p.Source.Name})
+		}
+		for _, processor := range p.Processors {
+			add(usedPlugin{pluginhost.Processor, processor.Name})
+		}
+	}
+	return out
+}
+
+// verify compares one plugin with its pin, which may be nil.
+func verify(host *pluginhost.Host, u usedPlugin, pin *config.Plugin) (result, sum string, good bool) {
+	found, err := host.Find(u.kind, u.name)
+	if err != nil {
+		return "missing", "", false
+	}
+	if found.Path == "" {
+		return "not checked: " + found.From, "", true
+	}
+	sum, err = pluginhost.Checksum(found.Path)
+	switch {
+	case err != nil:
+		return "not readable", "", false
+	case pin == nil || pin.Checksum == "":
+		return "not pinned", sum, true
+	case pin.Checksum != sum:
+		return "differs", sum, false
+	}
+	return "good", sum, true
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/podrunner/runner/core/internal/diag"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// secret is a value of the environment, and what the test files call a secret. It must not be printed.
+const (
+	secret     = "hunter2-hunter2"
+	fileSecret = "not-for-anybodys-eyes"
+)
+
+// setEnvironment gives the test files the variables that they read.
+func setEnvironment(t *testing.T) {
+	t.Helper()
+	t.Setenv("RUNNER_TEST_SECRET", secret)
+	t.Setenv("RUNNER_TEST_EMPTY", "")
+}
+
+// checkGolden compares diagnostics with the golden files beside the file that they are about.
+func checkGolden(t *testing.T, file string, diags diag.Diagnostics) {
+	t.Helper()
+	base := strings.TrimSuffix(file, ".hcl")
+	var text, json bytes.Buffer
+	if err := diag.WriteText(&text, diags, diag.Style{Width: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if err := diag.WriteJSON(&json, diags); err != nil {
+		t.Fatal(err)
+	}
+	for ext, got := range map[string]string{".txt": text.String(), ".json": json.String()} {
+		if strings.Contains(got, secret) || strings.Contains(got, fileSecret) {
+			t.Errorf("a secret is printed:\n%s", got)
+		}
+		if *update {
+			if err := os.WriteFile(base+ext, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(base + ext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), got); d != "" {
+			t.Errorf("%s (-want +got), run with -update when it is right:\n%s", base+ext, d)
+		}
+	}
+}
+
+// files returns the configuration files of a folder in testdata.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.hcl"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files in %s: %v", dir, err)
+	}
+	return paths
+}
+
+func TestBadFiles(t *testing.T) {
+	setEnvironment(t)
+	for _, path := range files(t, "bad") {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".hcl"), func(t *testing.T) {
+			c, diags := Load(path)
+			if c != nil || !diags.HasErrors() {
+				t.Errorf("got a configuration, and %d diagnostics", len(diags))
+			}
+			checkGolden(t, path, diags)
+		})
+	}
+}
+
+// TestBadPluginConfigs decodes the config blocks of the test files against the test schema.
+func TestBadPluginConfigs(t *testing.T) {
+	setEnvironment(t)
+	for _, path := range files(t, "plugin") {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".hcl"), func(t *testing.T) {
+			c, diags := Load(path)
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			json, diags := c.Pipelines[0].Processors[0].Decode(testSchema)
+			if (json == nil) != diags.HasErrors() {
+				t.Errorf("got JSON %s together with %v", json, diags)
+			}
+			checkGolden(t, path, diags)
+		})
+	}
+}
+
+// TestOrder makes sure that diagnostics come in the same order each time, though they are made from maps.
+func TestOrder(t *testing.T) {
+	setEnvironment(t)
+	print := func() string {
+		var b bytes.Buffer
+		for _, path := range files(t, "plugin") {
+			c, _ := Load(path)
+			_, diags := c.Pipelines[0].Processors[0].Decode(testSchema)
+			if err := diag.WriteText(&b, diags, diag.Style{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.String()
+	}
+	first := print()
+	for range 20 {
+		if d := cmp.Diff(first, print()); d != "" {
+			t.Fatalf("the diagnostics differ from run to run:\n%s", d)
+		}
+	}
+}

@@ -1,0 +1,8 @@
+runner {
+  concurrency {
+  }
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

@@ -1,0 +1,8 @@
+runner {
+  concurrency = 3
+  concurrency = 4
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

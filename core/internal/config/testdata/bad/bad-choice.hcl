@@ -1,0 +1,7 @@
+pipeline "default" {
+  executor = "locl"
+
+  processor "outcome" {
+    on_error = "ignore"
+  }
+}

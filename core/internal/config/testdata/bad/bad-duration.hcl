@@ -1,0 +1,8 @@
+local {
+  lifetime = "1 hour"
+  grace    = -5
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

@@ -1,0 +1,5 @@
+pipeline "my pipeline" {
+  processor "../outcome" {}
+}
+
+plugin "Sanitize" {}

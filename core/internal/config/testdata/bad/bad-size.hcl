@@ -1,0 +1,7 @@
+pipeline "default" {
+  processor "outcome" {}
+
+  deliver {
+    max_bytes = "31 kilo"
+  }
+}

@@ -1,0 +1,12 @@
+locals {
+  shell = "/bin/sh"
+}
+
+local {
+  shell   = shell
+  workdir = jobs
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

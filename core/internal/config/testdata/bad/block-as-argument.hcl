@@ -1,0 +1,7 @@
+runner = {
+  concurrency = 3
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

@@ -1,0 +1,7 @@
+runner {
+  name = "a[31mb" + c
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

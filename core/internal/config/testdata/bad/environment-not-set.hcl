@@ -1,0 +1,7 @@
+runner {
+  name = env("RUNNER_TEST_UNSET")
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

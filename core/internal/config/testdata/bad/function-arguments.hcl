@@ -1,0 +1,9 @@
+runner {
+  name       = env()
+  plugin_dir = env("A", "b", "c")
+}
+
+pipeline "default" {
+  executor = hostname("x")
+  processor "outcome" {}
+}

@@ -1,0 +1,3 @@
+runner {
+  concurrency = 3
+}

@@ -1,0 +1,7 @@
+runner {
+  concurrency = 2.5
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

@@ -1,0 +1,7 @@
+plugin "outcome" {
+  env = ["HOME", null]
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

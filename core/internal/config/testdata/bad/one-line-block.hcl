@@ -1,0 +1,3 @@
+pipeline "default" {
+  deliver { max_bytes = 2000, max_interval = 3 }
+}

@@ -1,0 +1,7 @@
+pipeline "default" {
+  source "opslevel" {
+    config {
+      api_token = "not-for-anybodys-eyes
+    }
+  }
+}

@@ -1,0 +1,5 @@
+pipeline "default" {
+  processor "sanitize" {
+    min_length = 3
+  }
+}

@@ -1,0 +1,12 @@
+local {
+  shell   = "sh"
+  workdir = "/"
+}
+
+pipeline "default" {
+  processor "outcome" {}
+
+  local {
+    workdir = "jobs"
+  }
+}

@@ -1,0 +1,3 @@
+runner {
+	name = "größe 你好", concurrency = 3
+}

@@ -1,0 +1,5 @@
+concurrency = 3
+
+pipeline "default" {
+  processor "outcome" {}
+}

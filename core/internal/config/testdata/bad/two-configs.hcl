@@ -1,0 +1,9 @@
+pipeline "default" {
+  processor "prefix" {
+    config {}
+    config {}
+  }
+
+  deliver {}
+  deliver {}
+}

@@ -1,0 +1,5 @@
+pipeline "default" {
+  processor "outcome" "first" {}
+}
+
+runner "main" {}

@@ -1,0 +1,7 @@
+pipeline "default" {
+  processor "outcome" {}
+}
+
+pipeline "default" {
+  processor "sanitize" {}
+}

@@ -1,0 +1,11 @@
+plugin "outcome" {
+  env = ["A"]
+}
+
+plugin "outcome" {
+  env = ["B"]
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

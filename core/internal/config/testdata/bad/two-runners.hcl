@@ -1,0 +1,11 @@
+runner {
+  concurrency = 3
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}
+
+runner {
+  name = "other"
+}

@@ -1,0 +1,4 @@
+pipeline "default" {
+  source "opslevel" {}
+  source "faktory" {}
+}

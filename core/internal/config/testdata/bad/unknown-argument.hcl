@@ -1,0 +1,8 @@
+runner {
+  concurency = 3
+  colour     = "red"
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

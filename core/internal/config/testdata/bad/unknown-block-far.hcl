@@ -1,0 +1,6 @@
+server {
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

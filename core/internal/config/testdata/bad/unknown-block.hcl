@@ -1,0 +1,7 @@
+pipeline "default" {
+  procesor "outcome" {}
+  processor "sanitize" {}
+}
+
+kubernets {
+}

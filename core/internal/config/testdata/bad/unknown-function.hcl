@@ -1,0 +1,8 @@
+runner {
+  name       = evn("HOME")
+  plugin_dir = upper("x")
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

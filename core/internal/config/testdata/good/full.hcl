@@ -1,0 +1,60 @@
+locals {
+  home = "/srv/${local.site}"
+  site = env("RUNNER_TEST_SITE", "here")
+}
+
+runner {
+  name        = "runner-${local.site}"
+  concurrency = env("RUNNER_TEST_UNSET", 7)
+  plugin_dir  = "plugins"
+}
+
+local {
+  shell    = "/bin/bash"
+  workdir  = "${local.home}/jobs"
+  lifetime = "2h30m"
+  grace    = 1.5
+}
+
+plugin "sanitize" {
+  checksum  = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  env       = ["SSL_CERT_FILE"]
+  log_level = "debug"
+}
+
+pipeline "first" {
+  executor = "local"
+
+  source "opslevel" {
+    config {
+      api_token = env("RUNNER_TEST_UNSET")
+    }
+  }
+
+  processor "outcome" {
+    on_error = "pass"
+  }
+  processor "sanitize" {
+    config {
+      min_length = 3
+    }
+  }
+  processor "prefix" {}
+  processor "prefix" {
+    on_error = "drop"
+  }
+
+  deliver {
+    max_bytes    = "31KiB"
+    max_interval = "5s"
+  }
+
+  local {
+    xtrace = false
+    grace  = "0s"
+  }
+}
+
+pipeline "second" {
+  processor "sanitize" {}
+}

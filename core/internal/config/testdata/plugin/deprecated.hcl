@@ -1,0 +1,8 @@
+pipeline "default" {
+  processor "test" {
+    config {
+      token = "x"
+      old = 1
+    }
+  }
+}

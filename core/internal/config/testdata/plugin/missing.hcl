@@ -1,0 +1,6 @@
+pipeline "default" {
+  processor "test" {
+    config {
+    }
+  }
+}

@@ -1,0 +1,5 @@
+pipeline "default" {
+  processor "test" {
+    config { tken = "not-for-anybodys-eyes" }
+  }
+}

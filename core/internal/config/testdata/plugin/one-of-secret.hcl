@@ -1,0 +1,8 @@
+pipeline "default" {
+  processor "test" {
+    config {
+      token = "x"
+      grade = "not-for-anybodys-eyes"
+    }
+  }
+}

@@ -1,0 +1,7 @@
+pipeline "default" {
+  processor "test" {
+    config {
+      tokn = "not-for-anybodys-eyes"
+    }
+  }
+}
