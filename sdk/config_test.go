@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"encoding/json"
 	"reflect"
 	"regexp"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 type everything struct {
@@ -39,27 +37,6 @@ type everything struct {
 type limits struct {
 	Most  int    `config:"most" default:"7"`
 	Least string `config:"least,optional"`
-}
-
-func TestSchema(t *testing.T) {
-	b, err := bodyOf(reflect.TypeFor[everything]())
-	if err != nil {
-		t.Fatal(err)
-	}
-	// protojson puts spaces where it likes, on purpose.
-	var schema any
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b.schema(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
-	text, err = json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "schema.json", append(text, '\n'))
 }
 
 func TestDecode(t *testing.T) {
