@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"encoding/json"
 	"reflect"
 	"regexp"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 type everything struct {
@@ -41,27 +39,6 @@ type limits struct {
 	Least string `config:"least,optional"`
 }
 
-func TestSchema(t *testing.T) {
-	b, err := bodyOf(reflect.TypeFor[everything]())
-	if err != nil {
-		t.Fatal(err)
-	}
-	// protojson puts spaces where it likes, on purpose.
-	var schema any
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b.schema(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
-	text, err = json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "schema.json", append(text, '\n'))
-}
-
 func TestDecode(t *testing.T) {
 	one := 1
 	defaults := everything{
@@ -78,12 +55,23 @@ func TestDecode(t *testing.T) {
 		json string
 		want everything
 	}{
-		"defaults":            {`{"text":"a","queue":{"q":{}}}`, defaults},
-		"null is absent":      {`{"text":"a","queue":{"q":{}},"flag":null,"proxy":null,"names":null}`, defaults},
-		"scalars":             {`{"text":"b","queue":{"q":{}},"flag":false,"number":127,"count":65535,"ratio":2,"wait":1000,"size":1,"maybe":1}`, with(func(e *everything) { e.Text, e.Flag, e.Number, e.Count = "b", false, 127, 65535; e.Ratio, e.Wait, e.Size, e.Maybe = 2, 1000, 1, &one })},
-		"sensitive":           {`{"text":"a","queue":{"q":{}},"token":"t","password":"p"}`, with(func(e *everything) { e.Token, e.Password = "t", "p" })},
-		"lists and maps":      {`{"text":"a","queue":{"q":{}},"names":[],"patterns":["a","b"],"labels":{"k":"v"}}`, with(func(e *everything) { e.Names, e.Labels = []string{}, map[string]string{"k": "v"}; e.Patterns = []*regexp.Regexp{regexp.MustCompile("a"), regexp.MustCompile("b")} })},
-		"blocks":              {`{"text":"a","queue":{"q":{"most":1}},"limits":{"least":"l"},"proxy":{},"rule":[{},{"most":2}]}`, with(func(e *everything) { e.Queues = map[string]limits{"q": {Most: 1}}; e.Limits.Least = "l"; e.Proxy = &limits{Most: 7}; e.Rules = []limits{{Most: 7}, {Most: 2}} })},
+		"defaults":       {`{"text":"a","queue":{"q":{}}}`, defaults},
+		"null is absent": {`{"text":"a","queue":{"q":{}},"flag":null,"proxy":null,"names":null}`, defaults},
+		"scalars": {`{"text":"b","queue":{"q":{}},"flag":false,"number":127,"count":65535,"ratio":2,"wait":1000,"size":1,"maybe":1}`, with(func(e *everything) {
+			e.Text, e.Flag, e.Number, e.Count = "b", false, 127, 65535
+			e.Ratio, e.Wait, e.Size, e.Maybe = 2, 1000, 1, &one
+		})},
+		"sensitive": {`{"text":"a","queue":{"q":{}},"token":"t","password":"p"}`, with(func(e *everything) { e.Token, e.Password = NewSensitive("t"), "p" })},
+		"lists and maps": {`{"text":"a","queue":{"q":{}},"names":[],"patterns":["a","b"],"labels":{"k":"v"}}`, with(func(e *everything) {
+			e.Names, e.Labels = []string{}, map[string]string{"k": "v"}
+			e.Patterns = []*regexp.Regexp{regexp.MustCompile("a"), regexp.MustCompile("b")}
+		})},
+		"blocks": {`{"text":"a","queue":{"q":{"most":1}},"limits":{"least":"l"},"proxy":{},"rule":[{},{"most":2}]}`, with(func(e *everything) {
+			e.Queues = map[string]limits{"q": {Most: 1}}
+			e.Limits.Least = "l"
+			e.Proxy = &limits{Most: 7}
+			e.Rules = []limits{{Most: 7}, {Most: 2}}
+		})},
 		"spaces in the JSON ": {` { "text" : "a" , "queue" : { "q" : { } } , "flag" : true } `, defaults},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +80,10 @@ func TestDecode(t *testing.T) {
 				t.Fatalf("diagnostics: %v", d.list)
 			}
 			opts := []cmp.Option{
-				cmp.Comparer(func(a, b *regexp.Regexp) bool { return (a == nil) == (b == nil) && (a == nil || a.String() == b.String()) }),
+				cmp.Comparer(func(a, b *regexp.Regexp) bool {
+					return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
+				}),
+				cmp.Comparer(func(a, b Sensitive) bool { return a.Reveal() == b.Reveal() }),
 				cmp.AllowUnexported(everything{}),
 			}
 			if diff := cmp.Diff(c.want, got, opts...); diff != "" {
@@ -145,7 +136,7 @@ func TestDecodeRefuses(t *testing.T) {
 func TestSensitiveValuesAreNotRepeated(t *testing.T) {
 	type config struct {
 		Pattern *regexp.Regexp `config:"pattern" sensitive:"true"`
-		Choice  string         `config:"choice" sensitive:"true" one_of:"a,b"`
+		Choice  Sensitive      `config:"choice" one_of:"a,b"`
 		Number  int            `config:"number" sensitive:"true"`
 	}
 	_, d := decode[config](t, `{"pattern":"(hunter2","choice":"hunter2","number":"hunter2"}`)
@@ -162,32 +153,78 @@ func TestAuthorsMistakes(t *testing.T) {
 		config any
 		want   string
 	}{
-		"no struct":         {0, "a configuration is a struct, and int is none"},
-		"no tag":            {struct{ A string }{}, `field A of struct { A string }: it has no tag`},
-		"unexported":        {struct{ a string `config:"a"` }{}, "only exported fields can"}, //nolint:gofumpt,govet,unused // a mistake on purpose
-		"bad name":          {struct{ A string `config:"A"` }{}, `the name "A" is not made of`},
-		"no name":           {struct{ A string `config:",optional"` }{}, `the name "" is not made of`},
-		"unknown option":    {struct{ A string `config:"a,omitempty"` }{}, `the option "omitempty" is unknown`},
-		"same name":         {struct{ A, B string `config:"a"` }{}, `two fields with the name "a"`},
-		"type":              {struct{ A chan int `config:"a"` }{}, "a configuration cannot hold a chan int"},
-		"list of lists":     {struct{ A [][]int `config:"a"` }{}, "a configuration cannot hold a [][]int"},
-		"any":               {struct{ A any `config:"a"` }{}, "a configuration cannot hold a interface {}"},
-		"int keys":          {struct{ A map[int]int `config:"a"` }{}, "a configuration cannot hold a map[int]int"},
-		"default int":       {struct{ A int `config:"a" default:"x"` }{}, `default:"x": it is not a value of type int`},
-		"default too large": {struct{ A int8 `config:"a" default:"300"` }{}, `default:"300": a whole number is needed that fits 8 bits`},
-		"default duration":  {struct{ A time.Duration `config:"a" default:"5"` }{}, `it is not a duration such as "1m30s"`},
-		"default size":      {struct{ A Bytes `config:"a" default:"5 bits"` }{}, `it is not a size such as "31KiB"`},
-		"default regexp":    {struct{ A *regexp.Regexp `config:"a" default:"("` }{}, `a regular expression in RE2 syntax is needed`},
-		"default bool":      {struct{ A bool `config:"a" default:"yes"` }{}, `it is not a value of type bool`},
-		"default map":       {struct{ A map[string]int `config:"a" default:"1"` }{}, "a map cannot have a default"},
-		"default sensitive": {struct{ A Sensitive `config:"a" default:"1"` }{}, "what is sensitive cannot have a default"},
-		"default one of":    {struct{ A string `config:"a" default:"c" one_of:"a,b"` }{}, `default:"c": one of a, b is needed`},
-		"one of ints":       {struct{ A int `config:"a" one_of:"1,2"` }{}, "one_of is for strings"},
-		"one of nothing":    {struct{ A string `config:"a" one_of:"a,,b"` }{}, "holds an empty value"},
-		"sensitive":         {struct{ A string `config:"a" sensitive:"yes"` }{}, `neither "true" nor "false"`},
-		"block default":     {struct{ A limits `config:"a" default:"1"` }{}, `a block cannot have the tag "default"`},
-		"in a block":        {struct{ A []struct{ B string } `config:"a"` }{}, `field A of struct { A []struct { B string } "config:\"a\"" }: field B of struct { B string }: it has no tag`},
-		"loop":              {loop{}, "sdk.loop holds itself"},
+		"no struct": {0, "a configuration is a struct, and int is none"},
+		"no tag":    {struct{ A string }{}, `field A of struct { A string }: it has no tag`},
+		"unexported": {struct {
+			a string `config:"a"`
+		}{}, "only exported fields can"}, //nolint:gofumpt,govet,unused // a mistake on purpose
+		"bad name": {struct {
+			A string `config:"A"`
+		}{}, `the name "A" is not made of`},
+		"no name": {struct {
+			A string `config:",optional"`
+		}{}, `the name "" is not made of`},
+		"unknown option": {struct {
+			A string `config:"a,omitempty"`
+		}{}, `the option "omitempty" is unknown`},
+		"same name": {struct {
+			A, B string `config:"a"`
+		}{}, `two fields with the name "a"`},
+		"type": {struct {
+			A chan int `config:"a"`
+		}{}, "a configuration cannot hold a chan int"},
+		"list of lists": {struct {
+			A [][]int `config:"a"`
+		}{}, "a configuration cannot hold a [][]int"},
+		"any": {struct {
+			A any `config:"a"`
+		}{}, "a configuration cannot hold a interface {}"},
+		"int keys": {struct {
+			A map[int]int `config:"a"`
+		}{}, "a configuration cannot hold a map[int]int"},
+		"default int": {struct {
+			A int `config:"a" default:"x"`
+		}{}, `default:"x": it is not a value of type int`},
+		"default too large": {struct {
+			A int8 `config:"a" default:"300"`
+		}{}, `default:"300": a whole number is needed that fits 8 bits`},
+		"default duration": {struct {
+			A time.Duration `config:"a" default:"5"`
+		}{}, `it is not a duration such as "1m30s"`},
+		"default size": {struct {
+			A Bytes `config:"a" default:"5 bits"`
+		}{}, `it is not a size such as "31KiB"`},
+		"default regexp": {struct {
+			A *regexp.Regexp `config:"a" default:"("`
+		}{}, `a regular expression in RE2 syntax is needed`},
+		"default bool": {struct {
+			A bool `config:"a" default:"yes"`
+		}{}, `it is not a value of type bool`},
+		"default map": {struct {
+			A map[string]int `config:"a" default:"1"`
+		}{}, "a map cannot have a default"},
+		"default sensitive": {struct {
+			A Sensitive `config:"a" default:"1"`
+		}{}, "what is sensitive cannot have a default"},
+		"default one of": {struct {
+			A string `config:"a" default:"c" one_of:"a,b"`
+		}{}, `default:"c": one of a, b is needed`},
+		"one of ints": {struct {
+			A int `config:"a" one_of:"1,2"`
+		}{}, "one_of is for strings"},
+		"one of nothing": {struct {
+			A string `config:"a" one_of:"a,,b"`
+		}{}, "holds an empty value"},
+		"sensitive": {struct {
+			A string `config:"a" sensitive:"yes"`
+		}{}, `neither "true" nor "false"`},
+		"block default": {struct {
+			A limits `config:"a" default:"1"`
+		}{}, `a block cannot have the tag "default"`},
+		"in a block": {struct {
+			A []struct{ B string } `config:"a"`
+		}{}, `field A of struct { A []struct { B string } "config:\"a\"" }: field B of struct { B string }: it has no tag`},
+		"loop": {loop{}, "sdk.loop holds itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := bodyOf(reflect.TypeOf(c.config))
