@@ -42,7 +42,7 @@ func TestStartFaults(t *testing.T) {
 		t.Run(test.mode, func(t *testing.T) {
 			f := newFixture(t, pluginhost.Options{Limits: test.limits}, test.mode)
 			_, err := f.Launch(t.Context(), pluginhost.Processor, test.mode)
-			e := wantReason(t, err, test.reason)
+			e := faultOf(t, err, test.reason)
 			if e.Configuration() != test.configuration || pluginhost.IsConfiguration(err) != test.configuration {
 				t.Errorf("Configuration() is %v, want %v", e.Configuration(), test.configuration)
 			}
@@ -89,7 +89,7 @@ func TestFileFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := f.Launch(t.Context(), pluginhost.Processor, test.name)
-			e := wantReason(t, err, test.reason)
+			e := faultOf(t, err, test.reason)
 			if !e.Configuration() {
 				t.Error("the user can mend this, and Configuration() says no")
 			}
@@ -192,7 +192,7 @@ func TestCallFaults(t *testing.T) {
 		f := newFixture(t, pluginhost.Options{}, "panic-validate")
 		p := f.launch(t, "panic-validate")
 		_, err := p.Validate(t.Context(), nil)
-		e := wantReason(t, err, pluginhost.Ended)
+		e := faultOf(t, err, pluginhost.Ended)
 		f.golden(t, "call/panic", withoutAddresses(e.Error()))
 		f.log.waitFor(t, "[ERROR] panic-validate: panic: a test's panic in Validate")
 	})
@@ -233,7 +233,7 @@ func TestChecksum(t *testing.T) {
 		want := "sha256:" + strings.Repeat("0", 64)
 		f := newFixture(t, with(want), "echo")
 		_, err := f.Launch(t.Context(), pluginhost.Processor, "echo")
-		e := wantReason(t, err, pluginhost.BadChecksum)
+		e := faultOf(t, err, pluginhost.BadChecksum)
 		f.golden(t, "file/checksum", strings.ReplaceAll(e.Error(), sum, "sha256:$SUM"))
 	})
 	t.Run("swapped after the check", func(t *testing.T) {

@@ -44,7 +44,7 @@ type fixture struct {
 // newFixture makes a host and sees to it that the host leaves nothing behind: no goroutine, no process, no file.
 func newFixture(t *testing.T, opts pluginhost.Options, modes ...string) *fixture {
 	t.Helper()
-	temp, err := os.MkdirTemp("", "ph-") // short: sockets are made in it
+	temp, err := os.MkdirTemp("", "ph-") //nolint:usetesting // t.TempDir's path is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,10 +62,13 @@ func newFixture(t *testing.T, opts pluginhost.Options, modes ...string) *fixture
 		t.Fatal(err)
 	}
 	// What was there before, such as the testing package's own, is no leak of the host's.
-	before := goleak.IgnoreCurrent()
+	before, files := goleak.IgnoreCurrent(), openFiles(t)
 	t.Cleanup(func() {
 		f.close(t)
 		goleak.VerifyNone(t, before)
+		if now := openFiles(t); now > files {
+			t.Errorf("there are %d open files, and there were %d", now, files)
+		}
 		if left, _ := os.ReadDir(temp); len(left) != 0 {
 			t.Errorf("the host left %v in its temporary directory", left)
 		}
@@ -119,7 +122,13 @@ func await(t *testing.T, c *pluginhost.Connection) {
 }
 
 // wantReason checks an error of a plugin.
-func wantReason(t *testing.T, err error, want pluginhost.Reason) *pluginhost.Error {
+func wantReason(t *testing.T, err error, want pluginhost.Reason) {
+	t.Helper()
+	_ = faultOf(t, err, want)
+}
+
+// faultOf checks an error of a plugin, and returns it.
+func faultOf(t *testing.T, err error, want pluginhost.Reason) *pluginhost.Error {
 	t.Helper()
 	var e *pluginhost.Error
 	if !errors.As(err, &e) {

@@ -110,7 +110,7 @@ func TestLifeline(t *testing.T) {
 	c := connect(t, p)
 	pluginhost.CutLifeline(c)
 	await(t, c)
-	if e := wantReason(t, c.Err(), pluginhost.Ended); !strings.Contains(e.Output, "core is gone") {
+	if e := faultOf(t, c.Err(), pluginhost.Ended); !strings.Contains(e.Output, "core is gone") {
 		t.Errorf("the plugin did not see the end of its input: %v", e)
 	}
 }
@@ -186,7 +186,7 @@ func TestLongTempDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = host.Launch(t.Context(), pluginhost.Processor, "echo")
-	if e := wantReason(t, err, pluginhost.StartFailed); !strings.Contains(e.Error(), "TMPDIR") {
+	if e := faultOf(t, err, pluginhost.StartFailed); !strings.Contains(e.Error(), "TMPDIR") {
 		t.Errorf("the error does not say what to do: %v", e)
 	}
 	if err := host.Close(t.Context()); err != nil {

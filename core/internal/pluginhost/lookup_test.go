@@ -81,7 +81,7 @@ func TestFind(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := h.Find(pluginhost.Processor, test.ask)
-			e := wantReason(t, err, pluginhost.NotFound)
+			e := faultOf(t, err, pluginhost.NotFound)
 			for _, text := range test.want {
 				if !strings.Contains(e.Error(), text) {
 					t.Errorf("error does not hold %q:\n%v", text, e)
@@ -100,7 +100,7 @@ func TestFind(t *testing.T) {
 
 func TestNoDirectories(t *testing.T) {
 	_, err := newHost(t, pluginhost.Options{}).Find(pluginhost.Processor, "sanitize")
-	if e := wantReason(t, err, pluginhost.NotFound); !strings.Contains(e.Error(), "set plugin_dir") {
+	if e := faultOf(t, err, pluginhost.NotFound); !strings.Contains(e.Error(), "set plugin_dir") {
 		t.Errorf("the error does not say what to do: %v", e)
 	}
 	_, err = pluginhost.New(pluginhost.Options{Dirs: []pluginhost.Dir{{From: "plugin_dir"}}})
@@ -142,7 +142,7 @@ func TestOverrideVariables(t *testing.T) {
 				}
 				return
 			}
-			e := wantReason(t, err, pluginhost.BadSettings)
+			e := faultOf(t, err, pluginhost.BadSettings)
 			if name, _, _ := strings.Cut(test.variable, "="); !strings.Contains(e.Error(), name) || e.Advice == "" {
 				t.Errorf("the error does not name the variable and what to do: %v", e)
 			}

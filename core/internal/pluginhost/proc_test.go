@@ -25,6 +25,21 @@ func killNine(t *testing.T, c *pluginhost.Connection) {
 	}
 }
 
+// openFiles counts this process's descriptors.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	r, w, err := os.Pipe() // so that the runtime's own for waiting are there
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = r.Close(), w.Close()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
 // hide takes a program away.
 func hide(t *testing.T, path string) {
 	t.Helper()

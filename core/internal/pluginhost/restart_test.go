@@ -67,7 +67,7 @@ func TestKillNine(t *testing.T) {
 		c.Progress()
 		killNine(t, c)
 		await(t, c)
-		e := wantReason(t, c.Err(), pluginhost.Ended)
+		e := faultOf(t, c.Err(), pluginhost.Ended)
 		if !strings.Contains(e.Error(), "signal 9") {
 			t.Errorf("the error does not name the signal: %v", e)
 		}
@@ -86,7 +86,7 @@ func TestCircuit(t *testing.T) {
 	}
 	f.log.waitFor(t, "its circuit is open")
 	_, err := p.Connect(t.Context())
-	e := wantReason(t, err, pluginhost.CircuitOpen)
+	e := faultOf(t, err, pluginhost.CircuitOpen)
 	if e.Configuration() {
 		t.Error("an open circuit is no matter of the configuration")
 	}
@@ -148,7 +148,7 @@ func TestHang(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, c)
-	if e := wantReason(t, c.Err(), pluginhost.Hangs); !strings.Contains(e.Error(), "health checks") {
+	if e := faultOf(t, c.Err(), pluginhost.Hangs); !strings.Contains(e.Error(), "health checks") {
 		t.Errorf("the error does not say why: %v", e)
 	}
 	connect(t, p)
@@ -161,7 +161,7 @@ func TestCondemn(t *testing.T) {
 	c.Condemn(errors.New("it acknowledged record 7 twice"))
 	c.Condemn(errors.New("and more"))
 	await(t, c)
-	e := wantReason(t, c.Err(), pluginhost.Misbehaves)
+	e := faultOf(t, c.Err(), pluginhost.Misbehaves)
 	if want := `processor "echo" was killed by core: it acknowledged record 7 twice`; e.Summary() != want {
 		t.Errorf("summary is %q, want %q", e.Summary(), want)
 	}

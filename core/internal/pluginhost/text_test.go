@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,53 @@ func TestLineWriter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCopyToEnd reads a pipe that a descendant of the process holds open.
+func TestCopyToEnd(t *testing.T) {
+	t.Run("what is in the pipe is read, however late", func(t *testing.T) {
+		r, w := pipe(t)
+		text := bytes.Repeat([]byte("0123456789abcde\n"), 3000)
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.SetReadDeadline(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		copyToEnd(&got, r)
+		if !bytes.Equal(got.Bytes(), text) {
+			t.Errorf("%d bytes of %d were read", got.Len(), len(text))
+		}
+	})
+	t.Run("one who writes for ever is not read for ever", func(t *testing.T) {
+		r, w := pipe(t)
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				if _, err := w.Write(make([]byte, 1000)); err != nil {
+					return
+				}
+			}
+		}()
+		if err := r.SetReadDeadline(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		copyToEnd(io.Discard, r)
+		_ = r.Close()
+		<-stopped
+	})
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
 }
 
 func newTestVoice(out io.Writer) *voice {

@@ -121,7 +121,9 @@ func (v *voice) tooMany() bool {
 		v.allowance = min(linesBurst, v.allowance+now.Sub(v.asOf).Seconds()*linesRate)
 	}
 	v.asOf = now
-	if v.allowance < 1 {
+	// Once lines are left out, that goes on until there is room for a second's worth: else every other line would be one
+	// that says so.
+	if v.allowance < 1 || v.suppressed > 0 && v.allowance < linesRate {
 		v.suppressed++
 		return true
 	}

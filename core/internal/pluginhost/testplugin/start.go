@@ -98,12 +98,12 @@ func shake(format string) {
 	if err != nil {
 		exit(9, err.Error())
 	}
-	keep = listener
+	unserved = append(unserved, listener)
 	fmt.Printf(format+"\n", path)
 }
 
-// keep keeps the listener from being collected, which would close it.
-var keep net.Listener
+// unserved keeps listeners from being collected, which would close them.
+var unserved []net.Listener
 
 // spawn starts a process that holds our outputs, in our group or in one of its own.
 func spawn(escape bool) {
