@@ -25,12 +25,15 @@ func (f *File) Hide(start, end int) {
 	}
 }
 
-// hiddenUntil returns the end of the hidden bytes that offset is in; 0 when it is in none.
+// hiddenUntil returns the end of the hidden bytes that offset is in; 0 when it is in none. Spans that touch are one.
 func (f *File) hiddenUntil(offset int) int {
 	end := 0
-	for _, s := range f.hidden {
-		if s.start <= offset && offset < s.end {
-			end = max(end, s.end)
+	for again := true; again; {
+		again = false
+		for _, s := range f.hidden {
+			if s.start <= max(offset, end) && max(offset, end) < s.end {
+				end, again = s.end, true
+			}
 		}
 	}
 	return end
