@@ -80,5 +80,9 @@ func openVerified(title, path, want string) (*os.File, error) {
 		_ = file.Close()
 		return nil, err
 	}
+	afterVerify()
 	return file, nil
 }
+
+// afterVerify is where a test swaps the file.
+var afterVerify = func() {}

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,9 +12,13 @@ import (
 	"time"
 )
 
-// drainTime is how long the output of a process that is gone is read on. What is in the pipes is there at once; only
-// a descendant that has left the process group and holds them open makes us wait.
-const drainTime = 200 * time.Millisecond
+// The output of a process that is gone is read to its end. Only a descendant that has left the process group and holds
+// the pipes open keeps that end from coming; then reading stops when nothing has come for drainTime, or when more has
+// come than a pipe holds.
+const (
+	drainTime  = 100 * time.Millisecond
+	drainBytes = 128 << 10
+)
 
 // program is what a child runs.
 type program struct {
@@ -100,7 +105,7 @@ func (c *child) keep(started chan<- error, readers *sync.WaitGroup, outputs ...*
 		c.mu.Unlock()
 	}
 	for _, output := range outputs {
-		_ = output.SetReadDeadline(time.Now().Add(drainTime))
+		_ = output.SetReadDeadline(time.Now())
 	}
 	readers.Wait()
 	_ = c.lifeline.Close()
@@ -109,10 +114,32 @@ func (c *child) keep(started chan<- error, readers *sync.WaitGroup, outputs ...*
 
 func copyOutput(readers *sync.WaitGroup, to io.WriteCloser, from *os.File) {
 	readers.Go(func() {
-		_, _ = io.Copy(to, from) // ends at the end of the process, or by the deadline after it
+		copyToEnd(to, from)
 		_ = from.Close()
 		_ = to.Close()
 	})
+}
+
+// copyToEnd copies until the end. The first deadline that is met says that the process is gone.
+func copyToEnd(to io.Writer, from *os.File) {
+	buf := make([]byte, 32<<10)
+	gone, came := false, 0
+	for left := drainBytes; left > 0; {
+		n, err := from.Read(buf)
+		_, _ = to.Write(buf[:n]) // a lineWriter's, which never fails
+		came += n
+		if gone {
+			left -= n
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || (gone && came == 0) {
+			return
+		}
+		gone, came = true, 0
+		_ = from.SetReadDeadline(time.Now().Add(drainTime))
+	}
 }
 
 // signal sends a signal to the whole group, if the process is still ours.

@@ -41,9 +41,9 @@ type Connection struct {
 	closeOnce sync.Once
 	closed    chan struct{} // closed when nothing of it is left
 
-	configureOnce sync.Mutex
-	configured    bool
-	diagnostics   []*pluginv1.Diagnostic
+	configuring sync.Mutex
+	configured  bool
+	diagnostics []*pluginv1.Diagnostic
 }
 
 // Conn is the connection for gRPC clients. It belongs to the host: the caller does not close it.
@@ -118,7 +118,7 @@ func (c *Connection) finish(how *Error) {
 	if why := c.condemned.Load(); why != nil {
 		how = why
 	}
-	if c.voice != nil {
+	if c.voice != nil && how.Reason != Closed {
 		how.Output = c.voice.last()
 	}
 	c.err = how

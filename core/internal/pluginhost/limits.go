@@ -4,9 +4,10 @@ import "time"
 
 // Limits are deadlines and counts. The zero value of a field stands for its default.
 type Limits struct {
-	// Start is the time from the start of a process to its answer to Describe. Default 10 s.
+	// Start is the time from the start of a process to its answer to Describe, and the time to answer Validate, which
+	// does no I/O. Default 10 s.
 	Start time.Duration
-	// Configure is the time that a new process has to take on the configuration of the one before. Default 60 s.
+	// Configure is the time that a process has to take on its configuration. Default 60 s.
 	Configure time.Duration
 	// Stop is the time that a plugin has for Drain and Shutdown when the host closes. Default 10 s.
 	Stop time.Duration

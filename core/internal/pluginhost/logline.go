@@ -128,7 +128,7 @@ func redactAll(value any, redact func([]byte) []byte) any {
 // line of the log, is shown as its escape sequence; bytes that are no UTF-8, as U+FFFD.
 func printable(s string) string {
 	clean := true
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; (c < ' ' && c != '\t') || c >= 0x7f {
 			clean = false
 			break

@@ -62,6 +62,8 @@ func (p *Plugin) Validate(ctx context.Context, configJSON []byte) ([]*pluginv1.D
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.host.opts.Limits.Start)
+	defer cancel()
 	answer, err := pluginv1.NewPluginClient(c.conn).Validate(ctx, &pluginv1.ValidateRequest{ConfigJson: configJSON})
 	if err != nil && status.Code(err) != codes.Unimplemented {
 		return nil, c.explain(ctx, "Validate", err)
@@ -80,6 +82,8 @@ func (p *Plugin) Configure(ctx context.Context, configJSON []byte) ([]*pluginv1.
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.host.opts.Limits.Configure)
+	defer cancel()
 	diagnostics, err := c.configure(ctx, configJSON, p.host.opts.Runner)
 	if err == nil && hasError(diagnostics) {
 		p.refused(c)
@@ -154,8 +158,8 @@ func (p *Plugin) logLevel() string {
 
 // configure gives the process its configuration, once: a second call returns what the first one did.
 func (c *Connection) configure(ctx context.Context, configJSON []byte, runner string) ([]*pluginv1.Diagnostic, error) {
-	c.configureOnce.Lock()
-	defer c.configureOnce.Unlock()
+	c.configuring.Lock()
+	defer c.configuring.Unlock()
 	if c.configured {
 		return c.diagnostics, nil
 	}

@@ -125,6 +125,7 @@ func startError(title, path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Error{
 			Plugin: title, Reason: NotFound, Detail: "is gone, or needs an interpreter that is not there: " + path, Err: err,
+			Advice: "Install it again, with what it needs.",
 		}
 	}
 	return &Error{Plugin: title, Reason: StartFailed, Detail: "could not be started", Err: err}

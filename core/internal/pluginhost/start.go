@@ -41,8 +41,7 @@ func (p *Plugin) start(ctx context.Context) (*Connection, error) {
 		err = checkDescription(p.found, description)
 	}
 	if err != nil {
-		c.abandon()
-		return nil, err
+		return nil, c.abandon(err)
 	}
 	p.description.CompareAndSwap(nil, description)
 	p.logger.Debug("plugin started", "pid", c.pid(), "version", description.GetVersion(), "generation", c.generation, "took", time.Since(c.since))
@@ -91,9 +90,7 @@ func (p *Plugin) startChild(ctx context.Context, c *Connection) error {
 	close(run.released)
 	go c.watchChild()
 	if err != nil {
-		err = c.startFailure(ctx, err)
-		c.abandon()
-		return err
+		return c.abandon(c.startFailure(ctx, err))
 	}
 	c.conn = conn
 	return nil
@@ -203,8 +200,8 @@ func checkDescription(found Found, description *pluginv1.DescribeResponse) error
 	}
 }
 
-// abandon kills a process that was never ready for use, and cleans up after it.
-func (c *Connection) abandon() {
+// abandon kills a process that was never ready for use, cleans up after it, and adds what it wrote to the reason.
+func (c *Connection) abandon(reason error) error {
 	c.condemn(&Error{Plugin: c.title, Reason: StartFailed, Detail: "was killed by core at its start"})
 	timer := time.NewTimer(killTime)
 	defer timer.Stop()
@@ -212,6 +209,11 @@ func (c *Connection) abandon() {
 	case <-c.closed:
 	case <-timer.C:
 	}
+	var e *Error
+	if errors.As(reason, &e) && e.Output == "" && c.voice != nil {
+		e.Output = c.voice.last()
+	}
+	return reason
 }
 
 // discard cleans up after a process that printed no good handshake; there is no connection, and the process is gone.

@@ -120,8 +120,7 @@ func (p *Plugin) startConfigured(ctx context.Context) (*Connection, error) {
 		err = &Error{Plugin: c.title, Reason: Misbehaves, Detail: "has refused the configuration that it had taken before: " + firstError(diagnostics)}
 	}
 	if err != nil {
-		c.abandon()
-		return nil, err
+		return nil, c.abandon(err)
 	}
 	return c, nil
 }

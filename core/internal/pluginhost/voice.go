@@ -79,8 +79,8 @@ func cutLine(text []byte, excess int) string {
 func (v *voice) say(line logLine) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.crashed {
-		v.keep(line.message, line.fields)
+	if !v.crashed && (!line.structured || line.level >= hclog.Info) {
+		v.keep(line)
 	}
 	if line.level < v.logger.GetLevel() || v.tooMany() {
 		return
@@ -103,10 +103,10 @@ func (v *voice) crash(text string) {
 }
 
 // keep adds a line to the tail. The tail may grow to twice its size before it is cut, so that lines are rarely moved.
-func (v *voice) keep(message string, fields []any) {
-	v.tail = append(v.tail, message...)
-	for i := 0; i+1 < len(fields); i += 2 {
-		v.tail = fmt.Appendf(v.tail, " %v=%v", fields[i], fields[i+1])
+func (v *voice) keep(line logLine) {
+	v.tail = append(v.tail, line.message...)
+	for i := 0; i+1 < len(line.fields) && line.structured; i += 2 {
+		v.tail = fmt.Appendf(v.tail, " %v=%v", line.fields[i], line.fields[i+1])
 	}
 	v.tail = append(v.tail, '\n')
 	if len(v.tail) > 2*tailBytes {
@@ -121,7 +121,9 @@ func (v *voice) tooMany() bool {
 		v.allowance = min(linesBurst, v.allowance+now.Sub(v.asOf).Seconds()*linesRate)
 	}
 	v.asOf = now
-	if v.allowance < 1 {
+	// Once lines are left out, that goes on until there is room for a second's worth: else every other line would be one
+	// that says so.
+	if v.allowance < 1 || v.suppressed > 0 && v.allowance < linesRate {
 		v.suppressed++
 		return true
 	}

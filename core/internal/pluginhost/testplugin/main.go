@@ -1,0 +1,117 @@
+// Program testplugin is the plugin of core's tests: one program, a good mode, and a mode for each thing that a plugin
+// may do wrong. Nothing of it is shipped.
+//
+// The mode is what follows "runner-processor-" in the name under which it is started; package hosttest makes the links.
+// It is written without package sdk, so that it can break the rules that sdk keeps.
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
+)
+
+func main() {
+	if os.Getenv(childVariable) != "" {
+		time.Sleep(time.Minute) // the grandchild: holds what it has inherited
+		return
+	}
+	mode := strings.TrimPrefix(filepath.Base(os.Args[0]), "runner-processor-")
+	if start, ok := startModes[mode]; ok {
+		start()
+	}
+	version := protocol.Version
+	if mode == "wrong-version" {
+		version++
+	}
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig:  protocol.Handshake,
+		VersionedPlugins: map[int]plugin.PluginSet{version: protocol.Set(register(mode))[protocol.Version]},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, protocol.ServerOptions()...)...)
+		},
+	})
+	if mode == "ignore-shutdown" {
+		select {} // go-plugin's server is stopped; we are not
+	}
+}
+
+// register returns the function that registers the mode's services.
+func register(mode string) func(*grpc.Server) {
+	return func(server *grpc.Server) {
+		if mode == "no-service" {
+			return
+		}
+		s := &service{mode: mode}
+		pluginv1.RegisterPluginServer(server, s)
+		pluginv1.RegisterProcessorServer(server, s)
+	}
+}
+
+// service is both Plugin and Processor.
+type service struct {
+	pluginv1.UnimplementedPluginServer
+	pluginv1.UnimplementedProcessorServer
+	mode   string
+	config config
+}
+
+func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	if s.mode == "hang-describe" {
+		select {}
+	}
+	out := &pluginv1.DescribeResponse{
+		Name: s.mode, Version: "1.2.3", Description: "A plugin for tests.",
+		Services: []string{pluginv1.Processor_ServiceDesc.ServiceName},
+		Config: &pluginv1.Schema{Attributes: []*pluginv1.Attribute{
+			{Name: "prefix", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_STRING}, Description: "Put before each line."},
+			{Name: "after", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_INT}, Description: "Batches that are treated well before the fault."},
+		}},
+		Processor: &pluginv1.ProcessorTraits{Checkpoints: s.mode == "count"},
+	}
+	if s.mode == "wrong-kind" {
+		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
+	}
+	return out, nil
+}
+
+func (s *service) Validate(_ context.Context, req *pluginv1.ValidateRequest) (*pluginv1.ValidateResponse, error) {
+	switch s.mode {
+	case "panic-validate":
+		panic("a test's panic in Validate")
+	case "hang-validate":
+		select {}
+	case "environ": // tells its environment, and its descriptors
+		return &pluginv1.ValidateResponse{Diagnostics: []*pluginv1.Diagnostic{warning(strings.Join(os.Environ(), "\n"))}}, nil
+	}
+	_, diagnostics := parseConfig(req.GetConfigJson())
+	return &pluginv1.ValidateResponse{Diagnostics: diagnostics}, nil
+}
+
+func (s *service) Configure(_ context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	var diagnostics []*pluginv1.Diagnostic
+	s.config, diagnostics = parseConfig(req.GetConfigJson())
+	if s.mode == "exit-configured" {
+		time.AfterFunc(10*time.Millisecond, func() { exit(7, "leaving, as configured") })
+	}
+	return &pluginv1.ConfigureResponse{Diagnostics: diagnostics}, nil
+}
+
+func (s *service) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	return &pluginv1.DrainResponse{}, nil
+}
+
+func (s *service) Shutdown(context.Context, *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
+	if s.mode == "ignore-shutdown" {
+		select {}
+	}
+	return &pluginv1.ShutdownResponse{}, nil
+}
