@@ -126,11 +126,19 @@ func (f *field) decodeElement(at Path, data []byte, v reflect.Value, d *Diagnost
 		d.Error(at, "Wrong value", strings.ToUpper(err.Error()[:1])+err.Error()[1:]+".")
 		return
 	}
-	if f.value.kind == pluginv1.Kind_KIND_STRING {
-		if err := f.checkOneOf(v.String()); err != nil {
+	if f.oneOf != nil {
+		if err := f.checkOneOf(textOf(v)); err != nil {
 			d.Error(at, "Wrong value", strings.ToUpper(err.Error()[:1])+err.Error()[1:]+".")
 		}
 	}
+}
+
+// textOf returns the text of a scalar that is one.
+func textOf(v reflect.Value) string {
+	if s, ok := v.Interface().(Sensitive); ok {
+		return s.Reveal()
+	}
+	return v.String()
 }
 
 // checkOneOf refuses a text that is not in the field's closed set.

@@ -2,13 +2,21 @@ package sdk_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/podrunner/runner/sdk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv(servedPlugin); name != "" {
+		sdk.Serve(plugins[name])
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fatal is a testing.TB whose failure is what the test looks at.
 type fatal struct {

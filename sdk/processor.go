@@ -54,12 +54,6 @@ type Job struct {
 	Secrets []Secret
 }
 
-// Secret is a sensitive variable of a job.
-type Secret struct {
-	Key   string
-	Value []byte
-}
-
 // Stream is the standard stream that a line was written to.
 type Stream byte
 

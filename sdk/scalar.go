@@ -30,6 +30,8 @@ func scalarOf(t reflect.Type) (scalar, bool) {
 		kind = pluginv1.Kind_KIND_BYTES
 	case t == regexpType:
 		kind = pluginv1.Kind_KIND_REGEXP
+	case t == sensitiveType:
+		kind = pluginv1.Kind_KIND_STRING
 	default:
 		switch t.Kind() {
 		case reflect.String:
@@ -76,6 +78,10 @@ func (s scalar) set(v reflect.Value, data []byte) error {
 func isJSONString(data []byte) bool { return len(data) > 0 && data[0] == '"' }
 
 func (s scalar) setText(v reflect.Value, text string) error {
+	if s.typ == sensitiveType {
+		v.Set(reflect.ValueOf(NewSensitive(text)))
+		return nil
+	}
 	if s.kind == pluginv1.Kind_KIND_STRING {
 		v.SetString(text)
 		return nil
@@ -176,8 +182,16 @@ var sizeUnits = []struct {
 	name  string
 	bytes Bytes
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"TiB", 1 << 40},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"TB", 1e12},
+	{"B", 1},
 }
 
 // parseBytes reads a size: digits, and perhaps a unit.

@@ -40,11 +40,11 @@ type field struct {
 }
 
 var (
-	nameRule     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	durationType = reflect.TypeFor[time.Duration]()
-	bytesType    = reflect.TypeFor[Bytes]()
-	sensitive    = reflect.TypeFor[Sensitive]()
-	regexpType   = reflect.TypeFor[*regexp.Regexp]()
+	nameRule      = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	durationType  = reflect.TypeFor[time.Duration]()
+	bytesType     = reflect.TypeFor[Bytes]()
+	sensitiveType = reflect.TypeFor[Sensitive]()
+	regexpType    = reflect.TypeFor[*regexp.Regexp]()
 )
 
 // bodyOf derives the body of a struct type. Its errors are for the plugin's author and name the field.
@@ -126,7 +126,7 @@ func checkTags(tag reflect.StructTag) error {
 
 // blockOf returns the struct type of a field that is a block, and how many of them there may be.
 func blockOf(t reflect.Type) (reflect.Type, pluginv1.Nesting) {
-	isStruct := func(t reflect.Type) bool { return t.Kind() == reflect.Struct }
+	isStruct := func(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != sensitiveType }
 	switch {
 	case t == regexpType:
 	case isStruct(t):
@@ -171,7 +171,7 @@ func (f *field) setAttribute(tag reflect.StructTag, t reflect.Type) error {
 	if f.shape == pluginv1.Kind_KIND_UNSPECIFIED {
 		f.shape = f.value.kind
 	}
-	f.sensitive = tag.Get("sensitive") == "true" || element == sensitive
+	f.sensitive = tag.Get("sensitive") == "true" || element == sensitiveType
 	f.deprecated = tag.Get("deprecated")
 	if err := f.setOneOf(tag); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,6 +28,8 @@ type script struct {
 	result  *pluginv1.JobResult
 	// noCheckpoints: the processor has declared that it has none.
 	noCheckpoints bool
+	// acknowledged, when set, is called with the number of batches acknowledged so far, each time that it has grown.
+	acknowledged func(acked int)
 }
 
 // progress is how far a job has come, that is, what core keeps of it: enough to go on with another process.
@@ -40,6 +43,9 @@ type progress struct {
 	result *pluginv1.JobResult
 }
 
+// answerTimeout is how long a processor may take for an answer; core waits for about as long. Tests shorten it.
+var answerTimeout = 20 * time.Second
+
 // errStopped is the end of a stream that play was asked to break off.
 var errStopped = errors.New("stopped by the test")
 
@@ -49,6 +55,8 @@ var errStopped = errors.New("stopped by the test")
 func play(ctx context.Context, conn grpc.ClientConnInterface, s *script, p *progress, stopAfter int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	patience := time.AfterFunc(answerTimeout, cancel)
+	defer patience.Stop()
 	stream, err := pluginv1.NewProcessorClient(conn).Process(ctx)
 	if err != nil {
 		return broken("open the stream", err)
@@ -68,6 +76,7 @@ func play(ctx context.Context, conn grpc.ClientConnInterface, s *script, p *prog
 		<-sender
 	}()
 	for stopAfter < 0 || p.acked < stopAfter {
+		patience.Reset(answerTimeout)
 		over, err := x.receive()
 		if over || err != nil {
 			return err
@@ -181,6 +190,9 @@ func (x *exchange) take(r *pluginv1.Result) error {
 	if r.Checkpoint != nil {
 		x.checkpoint = bytes.Clone(r.Checkpoint)
 	}
+	if x.acknowledged != nil {
+		x.acknowledged(x.acked)
+	}
 	for range count {
 		<-x.window
 	}
@@ -236,8 +248,9 @@ func broken(doing string, err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: the processor ended the stream with status OK before Finished", doing)
-	case status.Code(err) == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer; a processor acknowledges a batch at the latest when it holds window_batches of them", doing)
+	case status.Code(err) == codes.DeadlineExceeded, status.Code(err) == codes.Canceled:
+		return fmt.Errorf("%s: no answer in %v; a processor acknowledges at the latest when it holds window_batches batches",
+			doing, answerTimeout)
 	case status.Code(err) == codes.Unavailable:
 		return fmt.Errorf("%s: the plugin's process is gone or its server is: %w", doing, err)
 	}
