@@ -59,8 +59,8 @@ func (a *app) closeHost(host *pluginhost.Host) {
 	}
 }
 
-// pipeline returns the pipeline of a name, "" for the one that is meant by default.
-func pipeline(c *config.Config, name string) (*config.Pipeline, error) {
+// pipelineOf returns the pipeline of a name, "" for the one that is meant by default.
+func pipelineOf(c *config.Config, name string) (*config.Pipeline, error) {
 	if p := c.Pipeline(name); p != nil {
 		return p, nil
 	}

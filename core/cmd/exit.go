@@ -61,6 +61,6 @@ func (a *app) report(err error) int {
 		}
 		code = exit.code
 	}
-	fmt.Fprintf(a.err, "core: %v\n", err)
+	fmt.Fprintf(a.redact.Writer(a.err), "core: %v\n", err)
 	return code
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
+
+	"github.com/podrunner/runner/core/internal/redact"
 )
 
 // Environment variables that stand in for a global flag. The flag wins.
@@ -42,6 +44,8 @@ type app struct {
 	configNamed bool
 	// log is the runner's own log, on err. Set before a command's RunE is called.
 	log hclog.Logger
+	// redact takes the sensitive values of the jobs that run out of everything that core itself has to say.
+	redact redact.Redactor
 
 	logLevel, logFormat string
 	// started is set once cobra has accepted the command line: errors before that are usage errors.
@@ -99,6 +103,8 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		newValidate(a),
 		newFmt(a),
+		newTest(a),
+		newReplay(a),
 		newPlugins(a),
 		newVersion(a),
 	)
@@ -123,7 +129,7 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	a.log = hclog.New(&hclog.LoggerOptions{
 		Name:       "core",
 		Level:      level,
-		Output:     a.err,
+		Output:     a.redact.Writer(a.err),
 		JSONFormat: format == "json",
 	})
 	return nil

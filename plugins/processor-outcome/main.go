@@ -1,5 +1,28 @@
+// Processor-outcome collects the outcome variables that a job prints as directives on its standard output, and removes
+// those lines from the log:
+//
+//	::set-outcome-var KEY=VALUE
+//
+//	::start-multiline-outcome-var KEY
+//	any number of lines
+//	::end-multiline-outcome-var
+//
+// It has no configuration. The grammar, and what becomes of a job that prints too much, is in docs/processors.md.
 package main
 
-import _ "github.com/podrunner/runner/sdk/protocol"
+import (
+	"context"
 
-func main() {}
+	"github.com/podrunner/runner/plugins/processor-outcome/internal/capture"
+	"github.com/podrunner/runner/sdk"
+)
+
+func main() { sdk.Serve(plugin) }
+
+var plugin = sdk.Plugin{
+	Name:        "outcome",
+	Description: "Collects the outcome variables that a job prints, and removes those lines from the log.",
+	Processor: sdk.Batches(func(context.Context, sdk.Job, struct{}) (*processor, error) {
+		return &processor{state: &capture.State{}}, nil
+	}),
+}

@@ -14,6 +14,15 @@ const (
 	Unstarted        Outcome = "unstarted"
 )
 
+// Valid reports whether o is one of the outcomes.
+func (o Outcome) Valid() bool {
+	switch o {
+	case Success, Failed, Canceled, PodTimeout, ExecutionTimeout, QueueTimeout, Unstarted:
+		return true
+	}
+	return false
+}
+
 // Reason is a word that tells more than the outcome, out of a closed set.
 type Reason string
 

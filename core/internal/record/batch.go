@@ -9,6 +9,8 @@ const (
 	// columnBytes is what a record costs in a batch beside its text: at most 3 bytes of end offset, 1 of flags and, for
 	// times less than half a minute apart, at most 6 of time.
 	columnBytes = 10
+	// typicalLines is what a Builder makes room for: a full batch of lines of about 90 bytes.
+	typicalLines = 320
 )
 
 // Batch is consecutive records of one step, packed: all texts one after the other and a column for each property. A
@@ -40,6 +42,15 @@ func (b *Batch) Text(i int) []byte {
 	return b.Data[start:b.Ends[i]:b.Ends[i]]
 }
 
+// LastTime returns the time of the last record.
+func (b *Batch) LastTime() int64 {
+	now := b.BaseTime
+	for _, delta := range b.Deltas {
+		now += delta
+	}
+	return now
+}
+
 // All calls yield with each record in order, until it returns false. The texts share the batch's memory.
 func (b *Batch) All(yield func(int, Record) bool) {
 	start, now := uint32(0), b.BaseTime
@@ -57,13 +68,14 @@ func (b *Batch) All(yield func(int, Record) bool) {
 // Builder packs records into batches. The zero value is ready. It is not safe for concurrent use.
 type Builder struct {
 	batch *Batch
-	last  int64
+	// last is the time of the last record, open that of the one that Begin has started.
+	last, open int64
 }
 
 // Fits reports whether a record of the step with n bytes of text can be added to the batch being built. An empty batch
 // takes any record.
 func (b *Builder) Fits(step string, n int) bool {
-	if b.batch == nil {
+	if b.Len() == 0 {
 		return true
 	}
 	return b.batch.Step == step &&
@@ -81,37 +93,71 @@ func (b *Builder) Len() int {
 
 // Add copies a record into the batch being built. Ask Fits first.
 func (b *Builder) Add(step string, r Record) {
-	b.begin(step, r.Time)
-	b.batch.Data = append(b.batch.Data, r.Text...)
-	b.end(r.Flags, r.Time)
+	b.Begin(step, r.Time)
+	b.Append(r.Text)
+	b.End(r.Flags)
 }
 
-// begin starts a batch when none is being built.
-func (b *Builder) begin(step string, now int64) {
-	if b.batch != nil {
-		return
+// Begin starts a record that is put together from parts: calls of Append, then End or Abort. The batch being built must
+// be of the same step and have room for one more record; its text may make it Overfull, which the caller looks at after
+// End.
+func (b *Builder) Begin(step string, now int64) {
+	if b.batch == nil {
+		b.batch = &Batch{
+			Data:   make([]byte, 0, MaxBatchBytes),
+			Ends:   make([]uint32, 0, typicalLines),
+			Flags:  make([]byte, 0, typicalLines),
+			Deltas: make([]int64, 0, typicalLines),
+		}
 	}
-	b.batch = &Batch{
-		Step:     step,
-		Data:     make([]byte, 0, MaxBatchBytes),
-		Ends:     make([]uint32, 0, 320),
-		Flags:    make([]byte, 0, 320),
-		BaseTime: now,
-		Deltas:   make([]int64, 0, 320),
+	if len(b.batch.Ends) == 0 {
+		b.batch.Step, b.batch.BaseTime, b.last = step, now, now
 	}
-	b.last = now
+	b.open = now
 }
 
-// end closes the record whose text has been appended to Data.
-func (b *Builder) end(flags Flags, now int64) {
+// Append copies bytes into the record that Begin has started.
+func (b *Builder) Append(text []byte) { b.batch.Data = append(b.batch.Data, text...) }
+
+// End closes the record that Begin has started.
+func (b *Builder) End(flags Flags) {
 	b.batch.Ends = append(b.batch.Ends, uint32(len(b.batch.Data)))
 	b.batch.Flags = append(b.batch.Flags, byte(flags))
-	b.batch.Deltas = append(b.batch.Deltas, now-b.last)
-	b.last = now
+	b.batch.Deltas = append(b.batch.Deltas, b.open-b.last)
+	b.last = b.open
 }
 
-// Take returns the batch being built and starts anew; nil when there is none. The batch belongs to the caller.
+// Abort forgets the record that Begin has started, and returns its bytes, valid until the next call.
+func (b *Builder) Abort() []byte {
+	start := 0
+	if n := len(b.batch.Ends); n > 0 {
+		start = int(b.batch.Ends[n-1])
+	}
+	text := b.batch.Data[start:]
+	b.batch.Data = b.batch.Data[:start]
+	return text
+}
+
+// Overfull reports whether the record that Begin has started, with the bytes it has so far, makes the batch larger than
+// it may be; a batch of one record never is.
+func (b *Builder) Overfull() bool {
+	n := len(b.batch.Ends)
+	return n > 0 && len(b.batch.Data)+columnBytes*(n+1) > MaxBatchBytes
+}
+
+// OpenLen returns the number of bytes of the record that Begin has started.
+func (b *Builder) OpenLen() int {
+	if n := len(b.batch.Ends); n > 0 {
+		return len(b.batch.Data) - int(b.batch.Ends[n-1])
+	}
+	return len(b.batch.Data)
+}
+
+// Take returns the batch being built and starts anew; nil when there are no records. The batch belongs to the caller.
 func (b *Builder) Take() *Batch {
+	if b.Len() == 0 {
+		return nil
+	}
 	batch := b.batch
 	b.batch = nil
 	return batch

@@ -1,0 +1,68 @@
+# Everything a person or a CI does with this repository. `make help` lists it.
+#
+# Only Go, make, git and a C compiler (for the race detector) have to be on the machine; every other tool is pinned in
+# tools/go.mod and built from there.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+MODULES  := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize examples/plugins/shout test
+PLUGINS  := processor-outcome processor-prefix processor-sanitize
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION)
+GOBUILD  := CGO_ENABLED=0 go build -trimpath
+TOOL     := GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
+
+##@ Build
+
+.PHONY: build
+build: ## Build all binaries into bin/
+	@mkdir -p bin/plugins
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/core ./core
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/runner-helper ./core/helper
+	@for p in $(PLUGINS); do echo "build $$p"; \
+		$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/plugins/runner-$$p ./plugins/$$p; done
+
+.PHONY: generate
+generate: ## Generate code from the .proto files
+	cd tools && GOWORK=off go run ./protogen ../sdk/proto
+	$(TOOL) gofumpt -w sdk/proto
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin build
+
+##@ Use
+
+.PHONY: demo
+demo: build ## Run the example job on this machine, through three processors
+	bin/core test -f examples/job.yaml --executor local
+
+##@ Check
+
+.PHONY: test
+test: test-unit test-e2e ## Run all tests, with the race detector
+
+.PHONY: test-unit
+test-unit: ## Run the tests of every module
+	$(TOOL) gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(MODULES:%=./%/...)
+
+.PHONY: test-e2e
+test-e2e: build ## Run the tests of the real binaries: faults, kills, a gigabyte of log
+	$(TOOL) gotestsum --format testname -- -timeout 30m -count=1 -tags e2e ./test/e2e/...
+
+.PHONY: lint
+lint: ## Check format, vet and linters, and that every module builds alone
+	@out=$$($(TOOL) gofumpt -l $(MODULES) tools); if [ -n "$$out" ]; then echo "not gofumpt-clean:"; echo "$$out"; exit 1; fi
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOL) golangci-lint run ./...); done
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff); done
+
+.PHONY: bench
+bench: build ## Measure the pipeline against sed | sed | grep, and allocations
+	go run ./test/bench
+	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podrunner/runner/core/internal/assembly"
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/engine"
+	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/pipeline"
+	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/core/internal/render"
+)
+
+// session is what `test` and `replay` share: one job through one pipeline, shown on the terminal.
+type session struct {
+	app      *app
+	config   *config.Config
+	pipeline *config.Pipeline
+	host     *pluginhost.Host
+	renderer render.Renderer
+}
+
+// sessionFlags are the flags of both commands.
+type sessionFlags struct {
+	pipeline string
+	output   string
+}
+
+func (f *sessionFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.pipeline, "pipeline", "", "`name` of the pipeline (default: the only one, or the one called \"default\")")
+	c.Flags().StringVar(&f.output, "output", "text", "`format` of the output: text, json")
+}
+
+// newSession reads the configuration and makes the plugin host. The caller closes the session.
+func newSession(a *app, flags sessionFlags) (*session, error) {
+	if flags.output != "text" && flags.output != "json" {
+		return nil, usageError(fmt.Errorf("unknown output %q: use text or json", flags.output))
+	}
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	p, err := pipelineOf(c, flags.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	host, err := a.newHost(c)
+	if err != nil {
+		return nil, err
+	}
+	host.SetRedact(a.redact.Bytes)
+	return &session{app: a, config: c, pipeline: p, host: host, renderer: newRenderer(a, flags.output)}, nil
+}
+
+func (s *session) close() { s.app.closeHost(s.host) }
+
+// stages launches and configures the processors.
+func (s *session) stages(ctx context.Context) ([]pipeline.Stage, error) {
+	stages, err := s.app.assemble(ctx, s.host, s.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	return assembly.PipelineStages(stages), nil
+}
+
+// described is what the processors are told of the job.
+func (s *session) described() pipeline.Job {
+	return pipeline.Job{Pipeline: s.pipeline.Name, Runner: s.config.Runner.Name, Worker: 1}
+}
+
+// finish shows the summary and returns the error that makes the exit code.
+func (s *session) finish(summary engine.Summary) error {
+	if err := s.renderer.Summary(summary); err != nil {
+		return err
+	}
+	switch {
+	case summary.Result.Outcome == job.Success:
+		return nil
+	case summary.Result.Reason == job.ReasonInfrastructure, summary.Result.Reason == job.ReasonProcessor:
+		return silent(exitInfrastructure)
+	}
+	return silent(exitJobFailed)
+}
+
+// loadJob reads the job file and makes its secrets the ones that nothing of core's own may show.
+func (a *app) loadJob(path string) (*job.Job, error) {
+	j, diags := job.Load(path, a.in)
+	if err := a.fail(diags); err != nil {
+		return nil, err
+	}
+	a.redact.Set(j)
+	return j, nil
+}
+
+func newRenderer(a *app, output string) render.Renderer {
+	if output == "json" {
+		return render.NewJSON(a.out)
+	}
+	return render.NewText(render.TextOptions{
+		Out:   a.out,
+		Err:   a.err,
+		Color: styleOf(a.out).Color,
+		Live:  styleOf(a.err).Color,
+	})
+}
+
+// open opens a file, "-" being standard input.
+func (a *app) open(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(a.in), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return file, nil
+}

@@ -1,0 +1,130 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/engine"
+	"github.com/podrunner/runner/core/internal/executor/local"
+	"github.com/podrunner/runner/core/internal/render"
+	"github.com/podrunner/runner/core/internal/suggest"
+)
+
+// helperName is the binary that runs a step; it stands beside core.
+const helperName = "runner-helper"
+
+type testFlags struct {
+	sessionFlags
+	file     string
+	executor string
+}
+
+func newTest(a *app) *cobra.Command {
+	var flags testFlags
+	c := &cobra.Command{
+		Use:   "test -f FILE",
+		Short: "Run one job from a file and show what comes of it",
+		Long: "Test runs a job through a pipeline's processors and shows its log and its result. It takes no job from\n" +
+			"a source and reports to none. Exit code 1 says that the job failed, 2 that something has to be mended in\n" +
+			"the command line, the configuration or the job file, 3 that something around the job is broken.",
+		Example: "  core test -f examples/job.yaml\n  core test -f - --output json < job.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, flags) },
+	}
+	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
+	c.Flags().StringVar(&flags.executor, "executor", "", "where to run the job: "+strings.Join(config.Executors, ", ")+" (default: as the pipeline says)")
+	flags.add(c)
+	return c
+}
+
+func runTest(ctx context.Context, a *app, flags testFlags) error {
+	if flags.file == "" {
+		return usageError(fmt.Errorf("no job file: name one with -f, or -f - for standard input"))
+	}
+	s, err := newSession(a, flags.sessionFlags)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	j, err := a.loadJob(flags.file)
+	if err != nil {
+		return err
+	}
+	exec, err := newExecutor(s.pipeline, flags.executor)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := exec.Close(); err != nil {
+			a.log.Warn("closing the executor", "error", err)
+		}
+	}()
+	stages, err := s.stages(ctx)
+	if err != nil {
+		return err
+	}
+	run := engine.Run{
+		Job:      j,
+		Executor: exec,
+		Pipeline: s.described(),
+		Stages:   stages,
+		Sink:     render.Sink{Renderer: s.renderer},
+		Status:   s.renderer.Status,
+		Grace:    s.pipeline.Local.Grace,
+		Redact:   a.redact.String,
+		Logger:   a.log.Named("engine"),
+	}
+	summary, err := run.Do(ctx)
+	if err != nil {
+		return err
+	}
+	return s.finish(summary)
+}
+
+// newExecutor returns the executor of a name; "" means the one that the pipeline names.
+func newExecutor(p *config.Pipeline, name string) (*local.Executor, error) {
+	if name == "" {
+		name = p.Executor
+	}
+	if name != "" && name != "local" {
+		return nil, usageError(fmt.Errorf("unknown executor %q.%s There are: %s", name, suggest.Hint(name, config.Executors), strings.Join(config.Executors, ", ")))
+	}
+	helper, err := helperPath()
+	if err != nil {
+		return nil, infrastructureError(err)
+	}
+	exec, err := local.New(local.Options{
+		Helper:   helper,
+		Shell:    p.Local.Shell,
+		Workdir:  p.Local.Workdir,
+		Lifetime: p.Local.Lifetime,
+		XTrace:   p.Local.XTrace,
+		Grace:    p.Local.Grace,
+	})
+	if err != nil {
+		return nil, infrastructureError(err)
+	}
+	return exec, nil
+}
+
+// helperPath finds the helper beside core.
+func helperPath() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", helperName, err)
+	}
+	if self, err = filepath.EvalSymlinks(self); err != nil {
+		return "", fmt.Errorf("find %s: %w", helperName, err)
+	}
+	path := filepath.Join(filepath.Dir(self), helperName)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("find %s, which runs the steps of a job: %w; it belongs beside core, and `make build` puts it there", helperName, err)
+	}
+	return path, nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/podrunner/runner/core/internal/entrypoint"
+)
+
+// defaultGrace is what a step that is told to end has before it is killed.
+const defaultGrace = 10 * time.Second
+
+func runEntrypoint(args []string, stderr io.Writer) int {
+	config, code := parseEntrypoint(args, stderr)
+	if code >= 0 {
+		return code
+	}
+	code, err := entrypoint.Run(config)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "runner-helper:", err)
+	}
+	return code
+}
+
+// parseEntrypoint returns the configuration, and an exit code when there is nothing to run, else -1.
+func parseEntrypoint(args []string, stderr io.Writer) (entrypoint.Config, int) {
+	var c entrypoint.Config
+	lifeline := ""
+	flags := flag.NewFlagSet("runner-helper entrypoint", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&c.Script, "script", "", "`file` with the commands, a JSON array of strings (required)")
+	flags.StringVar(&c.Shell, "shell", "/bin/sh", "`path` of the shell that runs them")
+	flags.BoolVar(&c.XTrace, "xtrace", true, "have the shell print what it does, as set -xv")
+	flags.StringVar(&c.Workdir, "workdir", "", "`directory` to make and to start in (required)")
+	flags.StringVar(&c.Spool, "spool", "", "`directory` for the output (required)")
+	flags.Int64Var(&c.SpoolBytes, "spool-size", 0, "bound of the spool in `bytes`; 0 means 64 MiB")
+	flags.DurationVar(&c.Grace, "grace", defaultGrace, "time between TERM and KILL when told to end")
+	flags.StringVar(&lifeline, "lifeline", "", `"stdin": end the step when the standard input ends`)
+	flags.StringVar(&c.Remove, "remove", "", "`directory` to remove when the lifeline ends")
+	flags.StringVar(&c.Root, "root-file", "", "`file` with the file tree to enter first")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return c, 0
+	} else if err != nil {
+		return c, codeUsage
+	}
+	c.Lifeline = lifeline == "stdin"
+	if problem := check(c, lifeline, flags.Args()); problem != "" {
+		_, _ = fmt.Fprintf(stderr, "runner-helper entrypoint: %s\n", problem)
+		flags.Usage()
+		return c, codeUsage
+	}
+	return c, -1
+}
+
+// check returns what is wrong with the flags; nothing when all is well.
+func check(c entrypoint.Config, lifeline string, rest []string) string {
+	for _, f := range []struct{ name, value string }{
+		{"script", c.Script}, {"shell", c.Shell}, {"workdir", c.Workdir}, {"spool", c.Spool},
+	} {
+		if f.value == "" {
+			return "-" + f.name + " is missing"
+		}
+	}
+	switch {
+	case len(rest) > 0:
+		return fmt.Sprintf("unexpected argument %q", rest[0])
+	case lifeline != "" && lifeline != "stdin":
+		return fmt.Sprintf("-lifeline %q is not known; the only one is stdin", lifeline)
+	case c.Remove != "" && !c.Lifeline:
+		return "-remove needs -lifeline"
+	case c.Grace < 0:
+		return "-grace must not be negative"
+	}
+	return ""
+}

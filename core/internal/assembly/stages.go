@@ -1,0 +1,75 @@
+package assembly
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/podrunner/runner/core/internal/pipeline"
+	"github.com/podrunner/runner/core/internal/pluginhost"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+// deathNotice is how long a failed call waits for the news that its process is gone. The news comes within milliseconds;
+// a process that lives has failed for a reason that the call's own error tells.
+const deathNotice = time.Second
+
+// PipelineStages returns the stages as the pipeline wants them.
+func PipelineStages(stages []Stage) []pipeline.Stage {
+	out := make([]pipeline.Stage, len(stages))
+	for i, s := range stages {
+		traits := s.Plugin.Description().GetProcessor()
+		out[i] = pipeline.Stage{
+			Name:         s.Name,
+			Connector:    connector{s.Plugin},
+			OnError:      pipeline.OnError(s.OnError),
+			Redacts:      traits.GetRedacts(),
+			NeedsSecrets: traits.GetNeedsSecrets(),
+			Checkpoints:  traits.GetCheckpoints(),
+		}
+	}
+	return out
+}
+
+// connector reaches the processes of a plugin.
+type connector struct{ plugin *pluginhost.Plugin }
+
+func (c connector) Connect(ctx context.Context) (pipeline.Connection, error) {
+	conn, err := c.plugin.Connect(ctx)
+	if err != nil {
+		return nil, brief(err)
+	}
+	return connection{conn}, nil
+}
+
+// connection is one process of a plugin, as the pipeline sees it.
+type connection struct{ *pluginhost.Connection }
+
+func (c connection) Client() pluginv1.ProcessorClient { return pluginv1.NewProcessorClient(c.Conn()) }
+
+func (c connection) Explain(ctx context.Context, err error) error {
+	timer := time.NewTimer(deathNotice)
+	defer timer.Stop()
+	select {
+	case <-c.Done():
+		return brief(c.Err())
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// briefError is an error of the plugin host on one line, as it stands in a job's log and result; the host itself has
+// logged the whole of it.
+type briefError struct{ whole *pluginhost.Error }
+
+func (e briefError) Error() string { return e.whole.Summary() }
+func (e briefError) Unwrap() error { return e.whole }
+
+func brief(err error) error {
+	var whole *pluginhost.Error
+	if errors.As(err, &whole) {
+		return briefError{whole}
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// deliver writes words to a delivery, one Write each, and returns the chunks that it sent.
+func deliver(t *testing.T, options DeliveryOptions, write func(d *Delivery, line func(words ...string))) (chunks [][]string, acked uint64) {
+	ctx, cancel := context.WithCancel(t.Context())
+	options.Send = func(_ context.Context, c Chunk) error {
+		var lines []string
+		for _, l := range c.Lines {
+			lines = append(lines, string(l))
+		}
+		chunks = append(chunks, lines)
+		return nil
+	}
+	d := NewDelivery(ctx, options)
+	through := uint64(0)
+	write(d, func(words ...string) {
+		for _, w := range words {
+			through++
+			if err := d.Write(ctx, logOf(1, w).batches[0], through, func(n uint64) { acked = n }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err := d.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	d.Wait()
+	return chunks, acked
+}
+
+// TestDeliveryVectors runs the seed's recorded batching. One vector differs on purpose: the seed looks at the interval
+// only when a line arrives, and this delivery has a timer, so a line does not wait for the next one.
+func TestDeliveryVectors(t *testing.T) {
+	raw, err := os.ReadFile("testdata/batching.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Name     string
+		MaxBytes int
+		MaxMS    int
+		Events   []struct {
+			Line   string
+			WaitMS int
+		}
+		Batches [][]string
+	}
+	if err := json.Unmarshal(raw, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	onPurpose := map[string][][]string{
+		"interval is checked only when a line arrives, and includes that line": {{"a"}, {"b"}, {"c", "d"}},
+	}
+	for _, v := range vectors {
+		t.Run(v.Name, func(t *testing.T) {
+			want := v.Batches
+			if changed, ok := onPurpose[v.Name]; ok {
+				want = changed
+			}
+			synctest.Test(t, func(t *testing.T) {
+				options := DeliveryOptions{MaxBytes: v.MaxBytes, MaxInterval: time.Duration(v.MaxMS) * time.Millisecond}
+				got, acked := deliver(t, options, func(_ *Delivery, line func(...string)) {
+					for _, e := range v.Events {
+						time.Sleep(time.Duration(e.WaitMS) * time.Millisecond)
+						line(e.Line)
+					}
+				})
+				if len(got) == 0 {
+					got = [][]string{}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				if acked != uint64(len(v.Events)) {
+					t.Errorf("%d records are acknowledged, want %d", acked, len(v.Events))
+				}
+			})
+		})
+	}
+}
+
+func TestDeliveryOfPieces(t *testing.T) {
+	long := strings.Repeat("x", 29<<10)
+	pieces := []string{long + "…", "!err", long + "…", "end"}
+	for range 12 {
+		pieces = append(pieces, long+"…")
+	}
+	pieces = append(pieces, "tail")
+	synctest.Test(t, func(t *testing.T) {
+		got, acked := deliver(t, DeliveryOptions{MaxBytes: 1 << 20, MaxInterval: time.Second}, func(_ *Delivery, line func(...string)) {
+			line(pieces...)
+		})
+		want := [][]string{{"err"}, {long + long + "end", strings.Repeat(long, 9), strings.Repeat(long, 3) + "tail"}}
+		if diff := cmp.Diff(want, got, cmp.Transformer("length", func(s string) int { return len(s) })); diff != "" {
+			t.Error(diff)
+		}
+		if acked != uint64(len(pieces)) {
+			t.Errorf("%d records are acknowledged, want %d", acked, len(pieces))
+		}
+	})
+}
+
+func TestDeliveryHoldsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		d := NewDelivery(ctx, DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(ctx context.Context, _ Chunk) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		writes := 0
+		go func() {
+			for d.Write(ctx, logOf(1, "line").batches[0], 1, func(uint64) {}) == nil {
+				writes++
+			}
+		}()
+		synctest.Wait()
+		if writes > 4 {
+			t.Errorf("%d lines were taken while none could be delivered", writes)
+		}
+		cancel()
+		d.Wait()
+	})
+}
+
+func TestDeliverySendError(t *testing.T) {
+	want := errors.New("refused for good")
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDelivery(t.Context(), DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(context.Context, Chunk) error { return want }})
+		if err := d.Write(t.Context(), logOf(1, "line").batches[0], 1, func(uint64) {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Flush(t.Context()); !errors.Is(err, want) {
+			t.Errorf("Flush returned %v, want %v", err, want)
+		}
+	})
+}

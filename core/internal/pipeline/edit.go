@@ -1,0 +1,213 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/podrunner/runner/core/internal/record"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+// edit is one decoded edit. Its bytes belong to the message that it came in.
+type edit struct {
+	seq      uint64
+	op       pluginv1.Op
+	offset   uint32
+	removed  uint32
+	inserted []byte
+	flags    record.Flags
+}
+
+// cursor walks the columns of a Result's edits. A processor is a program that we did not write: whatever its columns
+// hold, the cursor reads nothing outside them, and says what is wrong.
+type cursor struct {
+	columns *pluginv1.Edits
+	current edit
+	valid   bool
+
+	index, splice, insert, text, flag int
+	seq                               uint64
+}
+
+// newCursor returns a cursor at the first edit.
+func newCursor(edits *pluginv1.Edits) (*cursor, error) {
+	c := &cursor{columns: edits, seq: edits.GetFirstSeq()}
+	if n, m := len(edits.GetOps()), len(edits.GetLines()); n != m {
+		return nil, fmt.Errorf("edits are malformed: %d ops and %d lines", n, m)
+	}
+	return c, c.next()
+}
+
+// next moves to the next edit; valid is false after the last.
+func (c *cursor) next() error {
+	if c.index == len(c.columns.GetOps()) {
+		c.valid = false
+		return c.leftovers()
+	}
+	step := uint64(c.columns.Lines[c.index])
+	if c.seq > math.MaxUint64-step {
+		return fmt.Errorf("edit %d is malformed: its record number overflows", c.index)
+	}
+	c.seq += step
+	e := edit{seq: c.seq, op: pluginv1.Op(c.columns.Ops[c.index])}
+	var err error
+	switch e.op {
+	case pluginv1.Op_OP_SPLICE:
+		err = c.readSplice(&e)
+	case pluginv1.Op_OP_INSERT_AFTER:
+		err = c.readInsert(&e)
+	case pluginv1.Op_OP_DROP:
+	default:
+		err = fmt.Errorf("unknown op %d", e.op)
+	}
+	if err != nil {
+		return fmt.Errorf("edit %d is malformed: %w", c.index, err)
+	}
+	c.index++
+	c.current, c.valid = e, true
+	return nil
+}
+
+func (c *cursor) readSplice(e *edit) error {
+	if c.splice >= len(c.columns.Offsets) || c.splice >= len(c.columns.Removed) {
+		return fmt.Errorf("there are only %d offsets and %d removed", len(c.columns.Offsets), len(c.columns.Removed))
+	}
+	e.offset, e.removed = c.columns.Offsets[c.splice], c.columns.Removed[c.splice]
+	c.splice++
+	return c.readText(e)
+}
+
+func (c *cursor) readInsert(e *edit) error {
+	if c.flag >= len(c.columns.InsertFlags) {
+		return fmt.Errorf("there are only %d insert_flags", len(c.columns.InsertFlags))
+	}
+	e.flags = record.Flags(c.columns.InsertFlags[c.flag])
+	c.flag++
+	if e.flags&record.Partial != 0 {
+		return fmt.Errorf("a new line is marked as partial")
+	}
+	return c.readText(e)
+}
+
+func (c *cursor) readText(e *edit) error {
+	if c.insert >= len(c.columns.Inserted) {
+		return fmt.Errorf("there are only %d inserted", len(c.columns.Inserted))
+	}
+	n := uint64(c.columns.Inserted[c.insert])
+	c.insert++
+	if uint64(c.text)+n > uint64(len(c.columns.Data)) {
+		return fmt.Errorf("its text ends outside of data")
+	}
+	e.inserted = c.columns.Data[c.text : c.text+int(n)]
+	c.text += int(n)
+	return nil
+}
+
+// leftovers finds columns that no edit has used: a sign that both sides count differently.
+func (c *cursor) leftovers() error {
+	if c.splice != len(c.columns.GetOffsets()) || c.splice != len(c.columns.GetRemoved()) ||
+		c.insert != len(c.columns.GetInserted()) || c.text != len(c.columns.GetData()) ||
+		c.flag != len(c.columns.GetInsertFlags()) {
+		return fmt.Errorf("edits are malformed: their columns hold more than their ops use")
+	}
+	return nil
+}
+
+// check finds edits that do not fit the records first to last, whose lengths length tells. After it, apply fails only
+// when its output does, so a malformed Result leaves nothing behind.
+func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) int) error {
+	c, err := newCursor(edits)
+	if err != nil {
+		return err
+	}
+	var before edit
+	position, end := uint64(0), uint64(0)
+	for c.valid {
+		e := c.current
+		switch {
+		case e.seq < first || e.seq > last:
+			return fmt.Errorf("an edit is for record %d, but records %d to %d are acknowledged", e.seq, first, last)
+		case e.seq == before.seq && e.op < before.op, e.seq == before.seq && e.op == pluginv1.Op_OP_DROP && before.op == e.op:
+			return fmt.Errorf("edits of record %d are out of order: %v after %v", e.seq, e.op, before.op)
+		}
+		if e.seq != before.seq {
+			position, end = 0, uint64(length(e.seq))
+		}
+		if e.op == pluginv1.Op_OP_SPLICE {
+			if uint64(e.offset) < position || uint64(e.offset)+uint64(e.removed) > end {
+				return fmt.Errorf("a splice of record %d removes %d bytes at %d; the record has %d bytes and the splice before ends at %d",
+					e.seq, e.removed, e.offset, end, position)
+			}
+			position = uint64(e.offset) + uint64(e.removed)
+		}
+		before = e
+		if err := c.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply writes a batch with its edits to out. first is the batch's first sequence number; the cursor is at the first
+// edit of this batch or of a later one, and is left at the first edit of a later one.
+func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
+	if !c.valid || c.current.seq >= first+uint64(batch.Len()) {
+		return out.pass(batch)
+	}
+	for i, r := range batch.All {
+		seq := first + uint64(i)
+		var err error
+		if c.at(seq) {
+			err = applyRecord(out, batch.Step, r, seq, c)
+		} else {
+			err = out.record(batch.Step, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyRecord writes one record with its edits, in the order that the protocol fixes: splices, a drop, inserts. Its bytes
+// go straight to the batch being built.
+func applyRecord(out *output, step string, r record.Record, seq uint64, c *cursor) error {
+	if err := out.begin(step, r.Time); err != nil {
+		return err
+	}
+	position := uint32(0)
+	for ; c.atOp(seq, pluginv1.Op_OP_SPLICE); c.advance() {
+		out.append(r.Text[position:c.current.offset])
+		out.append(c.current.inserted)
+		position = c.current.offset + c.current.removed
+	}
+	out.append(r.Text[position:])
+	end := out.end
+	if c.atOp(seq, pluginv1.Op_OP_DROP) {
+		end = out.drop
+		c.advance()
+	}
+	if err := end(r.Flags); err != nil {
+		return err
+	}
+	for ; c.atOp(seq, pluginv1.Op_OP_INSERT_AFTER); c.advance() {
+		inserted := record.Record{Flags: c.current.flags, Time: r.Time, Text: c.current.inserted}
+		if err := out.insert(step, inserted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at reports whether the current edit is one of record seq.
+func (c *cursor) at(seq uint64) bool { return c.valid && c.current.seq == seq }
+
+// atOp reports whether the current edit is one of record seq and of kind op.
+func (c *cursor) atOp(seq uint64, op pluginv1.Op) bool { return c.at(seq) && c.current.op == op }
+
+// advance is next for edits that check has passed.
+func (c *cursor) advance() {
+	if err := c.next(); err != nil {
+		c.valid = false
+	}
+}

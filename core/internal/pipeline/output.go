@@ -1,0 +1,203 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/podrunner/runner/core/internal/record"
+)
+
+// maxDeferredBytes bounds the new lines that wait for the end of a long line. Beyond it, the long line is cut in two.
+const maxDeferredBytes = 1 << 20
+
+// output is what a stage writes its records to. It packs them into batches anew, since edits change their sizes; it
+// cuts what has grown too long; and it keeps the rule that a partial record is followed by its next piece, whatever a
+// processor drops or puts in.
+type output struct {
+	// emit hands a batch on; it waits as long as the next stage is behind.
+	emit    func(*record.Batch) error
+	builder record.Builder
+	// step and now are those of the record being written.
+	step string
+	now  int64
+	// lines is the state of each stream's last line, stdout first.
+	lines [2]line
+}
+
+// line is the last line of a stream.
+type line struct {
+	// open: the last record of it that was written is partial.
+	open bool
+	// deferred are whole lines that a processor has put in while it was open. They follow it.
+	deferred      []record.Record
+	deferredBytes int
+}
+
+func (o *output) line(flags record.Flags) *line {
+	if flags&record.Stderr != 0 {
+		return &o.lines[1]
+	}
+	return &o.lines[0]
+}
+
+// pass writes a batch that no edit touches: the batch itself goes on, with no copy, unless lines wait for the end of one
+// of its lines.
+func (o *output) pass(batch *record.Batch) error {
+	if o.lines[0].deferred != nil || o.lines[1].deferred != nil {
+		for _, r := range batch.All {
+			if err := o.record(batch.Step, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := o.flush(); err != nil {
+		return err
+	}
+	o.step, o.now = batch.Step, batch.LastTime()
+	for _, flags := range batch.Flags {
+		o.line(record.Flags(flags)).open = record.Flags(flags)&record.Partial != 0
+	}
+	return o.emit(batch)
+}
+
+// record writes a record unchanged.
+func (o *output) record(step string, r record.Record) error {
+	if err := o.begin(step, r.Time); err != nil {
+		return err
+	}
+	o.append(r.Text)
+	return o.end(r.Flags)
+}
+
+// begin starts a record; append and then end or drop follow.
+func (o *output) begin(step string, now int64) error {
+	if !o.builder.Fits(step, 0) {
+		if err := o.flush(); err != nil {
+			return err
+		}
+	}
+	o.step, o.now = step, now
+	o.builder.Begin(step, now)
+	return nil
+}
+
+func (o *output) append(text []byte) { o.builder.Append(text) }
+
+// end closes the record. One that has grown too long, or that the batch has no room for, is taken out again and written
+// in pieces or to the next batch.
+func (o *output) end(flags record.Flags) error {
+	if o.builder.OpenLen() > record.MaxBytes || o.builder.Overfull() {
+		text := append([]byte(nil), o.builder.Abort()...)
+		if err := o.pieces(record.Record{Flags: flags, Time: o.now, Text: text}); err != nil {
+			return err
+		}
+	} else {
+		o.builder.End(flags)
+	}
+	l := o.line(flags)
+	l.open = flags&record.Partial != 0
+	if l.open {
+		return nil
+	}
+	return o.release(l)
+}
+
+// drop forgets the record that begin has started. Should it be the last piece of a line of which other pieces have been
+// written, an empty piece closes the line.
+func (o *output) drop(flags record.Flags) error {
+	o.builder.Abort()
+	l := o.line(flags)
+	if !l.open || flags&record.Partial != 0 {
+		return nil
+	}
+	return o.close(flags)
+}
+
+// insert writes a whole new line, after the line of its stream that is still open, if there is one.
+func (o *output) insert(step string, r record.Record) error {
+	o.step = step
+	l := o.line(r.Flags)
+	if !l.open {
+		if err := o.release(l); err != nil {
+			return err
+		}
+		return o.pieces(r)
+	}
+	r.Text = append([]byte(nil), r.Text...)
+	l.deferred = append(l.deferred, r)
+	if l.deferredBytes += len(r.Text); l.deferredBytes > maxDeferredBytes {
+		return o.close(r.Flags)
+	}
+	return nil
+}
+
+// addLine writes a line that no processor has put anywhere and that the job has not written, after the last record.
+func (o *output) addLine(flags record.Flags, text []byte) error {
+	step, now := o.step, o.now
+	if step == "" {
+		step, now = record.StepJob, time.Now().UnixNano()
+	}
+	return o.insert(step, record.Record{Flags: flags, Time: now, Text: text})
+}
+
+// close ends the open line of a stream with an empty piece.
+func (o *output) close(flags record.Flags) error {
+	if err := o.begin(o.step, o.now); err != nil {
+		return err
+	}
+	return o.end(flags &^ record.Partial)
+}
+
+// release writes the lines that have waited for the end of this one.
+func (o *output) release(l *line) error {
+	deferred := l.deferred
+	l.deferred, l.deferredBytes = nil, 0
+	for _, r := range deferred {
+		if err := o.pieces(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pieces writes a record of any length.
+func (o *output) pieces(r record.Record) error {
+	for {
+		n := record.Cut(r.Text)
+		piece := record.Record{Flags: r.Flags, Time: r.Time, Text: r.Text[:n]}
+		if n < len(r.Text) {
+			piece.Flags |= record.Partial
+		}
+		if !o.builder.Fits(o.step, n) {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
+		o.builder.Add(o.step, piece)
+		if r.Text = r.Text[n:]; len(r.Text) == 0 {
+			return nil
+		}
+	}
+}
+
+// finish closes lines that are still open and writes what waits for their ends.
+func (o *output) finish() error {
+	for i := range o.lines {
+		l := &o.lines[i]
+		if !l.open {
+			continue
+		}
+		if err := o.close(record.Flags(i) * record.Stderr); err != nil {
+			return err
+		}
+	}
+	return o.flush()
+}
+
+// flush hands on what has been packed so far.
+func (o *output) flush() error {
+	if batch := o.builder.Take(); batch != nil {
+		return o.emit(batch)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// Package redact takes the sensitive values of running jobs out of texts that are not a job's log: core's own log
+// lines, errors, what a plugin wrote before it died. The log itself goes through a processor.
+package redact
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/podrunner/runner/core/internal/job"
+)
+
+// Mask stands for a value. It is the seed's, and hides the value's length.
+const Mask = "**********"
+
+// Redactor replaces values. It is safe for concurrent use. The zero value replaces nothing.
+type Redactor struct {
+	replacer atomic.Pointer[strings.Replacer]
+}
+
+// Set makes the sensitive values of these jobs the ones to replace: each as a whole, and each of its lines. Of values
+// that overlap the longest wins.
+func (r *Redactor) Set(jobs ...*job.Job) {
+	var values []string
+	for _, j := range jobs {
+		for _, v := range j.Secrets() {
+			values = append(values, strings.TrimSpace(v.Value))
+			for line := range strings.Lines(v.Value) {
+				values = append(values, strings.TrimSpace(line))
+			}
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, v := range slices.Compact(values) {
+		if v != "" {
+			pairs = append(pairs, v, Mask)
+		}
+	}
+	r.replacer.Store(strings.NewReplacer(pairs...))
+}
+
+// String returns text without the values.
+func (r *Redactor) String(text string) string {
+	if replacer := r.replacer.Load(); replacer != nil {
+		return replacer.Replace(text)
+	}
+	return text
+}
+
+// Bytes is String for bytes; it does not change its argument.
+func (r *Redactor) Bytes(text []byte) []byte {
+	if r.replacer.Load() == nil {
+		return text
+	}
+	return []byte(r.String(string(text)))
+}
+
+// Writer returns a writer that passes on to w what is written to it, without the values. Each Write is looked at by
+// itself, so it has to be whole lines.
+func (r *Redactor) Writer(w io.Writer) io.Writer { return &writer{redactor: r, to: w} }
+
+type writer struct {
+	redactor *Redactor
+	to       io.Writer
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if _, err := w.to.Write(w.redactor.Bytes(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,0 +1,102 @@
+package capture_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/podrunner/runner/plugins/processor-outcome/internal/capture"
+)
+
+func feed(s *capture.State, lines ...string) {
+	s.Enter("job")
+	for _, line := range lines {
+		s.Piece([]byte(line), false)
+	}
+}
+
+func TestNothingToRememberIsNoCheckpoint(t *testing.T) {
+	var s capture.State
+	feed(&s, "plain", "+ echo", end)
+	if got := s.Checkpoint(); got != nil {
+		t.Errorf("checkpoint %q", got)
+	}
+}
+
+func TestCheckpointOfAnUnchangedStateIsTheSameBytes(t *testing.T) {
+	var s capture.State
+	feed(&s, set+"a=1", start+"m", "x")
+	first := s.Checkpoint()
+	feed(&s, "+ printed by the shell")
+	if second := s.Checkpoint(); &first[0] != &second[0] {
+		t.Error("encoded anew")
+	}
+	if n := testing.AllocsPerRun(10, func() { s.Checkpoint() }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	feed(&s, "y")
+	if second := s.Checkpoint(); string(first) == string(second) {
+		t.Error("a new line is not in the checkpoint")
+	}
+}
+
+func TestTheLargestCheckpointFitsAMessage(t *testing.T) {
+	const largest = 2 << 20 // what package sdk takes
+	var s capture.State
+	for i := range 3 {
+		feed(&s, fmt.Sprint(set, i, "=", longest))
+	}
+	for range capture.MaxHeldBytes / 2 / len(start+"m\n") {
+		feed(&s, start+"m")
+	}
+	for range capture.MaxHeldBytes / 4 {
+		feed(&s, "")
+	}
+	s.Piece([]byte(longest[:capture.MaxValueBytes/2]), true)
+	got := len(s.Checkpoint())
+	if got < largest/2 {
+		t.Errorf("the checkpoint is %d bytes, and not a large one", got)
+	}
+	s.Piece([]byte(longest), true)
+	if got = max(got, len(s.Checkpoint())); got > largest {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestDamagedCheckpointsAreRefused(t *testing.T) {
+	var s capture.State
+	feed(&s, set+"a=1", start+"m", "x")
+	good := s.Checkpoint()
+	if _, err := capture.Restore(good); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < len(good); n++ {
+		if _, err := capture.Restore(good[:n]); err == nil {
+			t.Errorf("the first %d of %d bytes are taken", n, len(good))
+		}
+	}
+	if _, err := capture.Restore(append([]byte{2}, good[1:]...)); err == nil {
+		t.Error("another version is taken")
+	}
+	if _, err := capture.Restore(append(append([]byte(nil), good...), 0)); err == nil {
+		t.Error("a byte too many is taken")
+	}
+}
+
+// FuzzRestore restores any bytes and goes on: a State that was restored takes any line.
+func FuzzRestore(f *testing.F) {
+	var s capture.State
+	f.Add([]byte(nil))
+	feed(&s, set+"a=1", start+"m", "x", start+longKey)
+	f.Add(append([]byte(nil), s.Checkpoint()...))
+	s.Piece([]byte("piece"), true)
+	f.Add(append([]byte(nil), s.Checkpoint()...))
+	f.Fuzz(func(t *testing.T, saved []byte) {
+		s, err := capture.Restore(saved)
+		if err != nil {
+			return
+		}
+		feed(s, "plain", set+"a=2", start+"m", "y", end, end, end)
+		s.Enter("other")
+		s.Finish()
+	})
+}

@@ -1,0 +1,129 @@
+// Package redact puts a mask over all occurrences of forms in lines that come whole or in pieces, and in texts.
+package redact
+
+import (
+	"bytes"
+
+	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
+)
+
+// Mask stands for whatever was removed, of any length. It is the seed's.
+const Mask = "**********"
+
+// Redactor masks the lines of one job. It is used by one goroutine; what it returns is valid until its next call.
+type Redactor struct {
+	forms   []match.Form
+	matcher *match.Matcher
+
+	spans []match.Span
+	text  []byte
+	out   []byte
+}
+
+// New makes a Redactor. Forms are not changed after that.
+func New(forms []match.Form) *Redactor {
+	return &Redactor{forms: forms, matcher: match.New(forms)}
+}
+
+// Line returns the parts of a whole line to put a mask over.
+func (r *Redactor) Line(line []byte) []match.Span {
+	r.spans, _ = r.matcher.Find(r.spans[:0], line, match.Edges{})
+	return r.spans
+}
+
+// Text returns text with masks in place of forms. Without any it is text itself.
+func (r *Redactor) Text(text []byte) []byte {
+	spans := r.Line(text)
+	if len(spans) == 0 {
+		return text
+	}
+	out, at := []byte(nil), 0
+	for _, s := range spans {
+		out = append(append(out, text[at:s.Start]...), Mask...)
+		at = s.End
+	}
+	return append(out, text[at:]...)
+}
+
+// Carry is what is known at the end of a piece of a line about the pieces before. The zero Carry is that of a line's
+// beginning.
+//
+// The end of a piece that may be the beginning of a form is held back. It is the beginning of a form, and that is how it
+// is written down: which form, and how many bytes of it. So a Carry holds nothing of a job's log, and nothing that tells
+// a secret to one who does not know it.
+type Carry struct {
+	// Held are the first Held bytes of form number Form.
+	Form, Held int
+	// Masked says that a mask has been put out that reaches over the first Covered bytes held, or, when that is 0, up to
+	// where they begin.
+	Masked  bool
+	Covered int
+	// Word says that the byte before those held is one of a word.
+	Word bool
+}
+
+// Piece masks the next piece of a line, given the Carry of the piece before, and returns what to put in its place and
+// the Carry for the piece after. more says that there is one.
+func (r *Redactor) Piece(c Carry, piece []byte, more bool) ([]byte, Carry) {
+	text := piece
+	if c.Held > 0 {
+		r.text = append(append(r.text[:0], r.forms[c.Form].Text[:c.Held]...), piece...)
+		text = r.text
+	}
+	r.spans = r.spans[:0]
+	if c.Masked {
+		r.spans = append(r.spans, match.Span{Start: 0, End: c.Covered})
+	}
+	var held int
+	r.spans, held = r.matcher.Find(r.spans, text, match.Edges{WordBefore: c.Word, More: more})
+	next := Carry{Held: held}
+	end := len(text) - held // what comes after is held
+	r.out = r.out[:0]
+	at := 0
+	for i, s := range r.spans {
+		old := i == 0 && c.Masked // it begins with a mask that has been put out
+		if s.Start >= end && !old {
+			break // it will be found again
+		}
+		if !old {
+			r.out = append(append(r.out, text[at:s.Start]...), Mask...)
+		}
+		at = s.End
+		if at >= end {
+			next.Masked, next.Covered = more, at-end
+		}
+	}
+	if at < end {
+		r.out = append(r.out, text[at:end]...)
+	}
+	if !more {
+		return r.out, Carry{}
+	}
+	next.Form = r.formWith(text[end:])
+	next.Word = c.Word
+	if end > 0 {
+		next.Word = match.IsWordByte(text[end-1])
+	}
+	return r.out, next
+}
+
+// formWith returns the number of the first form that begins with text.
+func (r *Redactor) formWith(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
+	for i, f := range r.forms {
+		if bytes.HasPrefix(f.Text, text) {
+			return i
+		}
+	}
+	return 0 // not reached: what is held is the beginning of a form
+}
+
+// Valid reports whether a Carry may be one of this Redactor's.
+func (r *Redactor) Valid(c Carry) bool {
+	if c.Form < 0 || c.Held < 0 || c.Covered < 0 || c.Covered > c.Held {
+		return false
+	}
+	return c.Held == 0 && c.Form == 0 || c.Form < len(r.forms) && c.Held <= len(r.forms[c.Form].Text)
+}
