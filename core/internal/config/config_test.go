@@ -103,6 +103,25 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestDeepExpressions makes sure that no expression exhausts the stack, which would end the process.
+func TestDeepExpressions(t *testing.T) {
+	for _, expression := range []string{
+		strings.Repeat("-", MaxBytes/2) + "1",
+		strings.Repeat("!", MaxBytes/2) + "true",
+		strings.Repeat("1+", MaxBytes/4) + "1",
+		strings.Repeat("true ? 1 : ", MaxBytes/16) + "1",
+		strings.Repeat("a.", MaxBytes/4) + "a",
+		strings.Repeat("[", MaxBytes/2),
+		strings.Repeat(`"${`, MaxBytes/4),
+	} {
+		text := "runner {\n  concurrency = " + expression + "\n}\n"
+		c, diags := parse(&diag.File{Name: "runner.hcl", Text: []byte(text)})
+		if c != nil || len(diags) != 1 || diags[0].Summary != "Nested too deeply" {
+			t.Errorf("%.10s…: got %v and %v", expression, c, diags)
+		}
+	}
+}
+
 func TestPipelineByName(t *testing.T) {
 	one := load(t, `pipeline "only" {
 		processor "a" {}

@@ -87,8 +87,8 @@ func parseBody(s *source) (*hclsyntax.Body, diag.Diagnostics) {
 	if !utf8.Valid(text) {
 		return nil, diag.Diagnostics{s.errorAt(hcl.Range{}, "Not a text file", "A configuration is written in UTF-8. Save the file in this encoding.")}
 	}
-	if at, deep := tooDeep(text, s.file.Name); deep {
-		return nil, diag.Diagnostics{s.errorAt(at, "Nested too deeply", fmt.Sprintf("Brackets and braces may be nested %d deep.", maxDepth))}
+	if at, rule := tooDeep(text, s.file.Name); rule != "" {
+		return nil, diag.Diagnostics{s.errorAt(at, "Nested too deeply", rule)}
 	}
 	parsed, hclDiags := hclsyntax.ParseConfig(text, s.file.Name, hcl.InitialPos)
 	if hclDiags.HasErrors() {
@@ -111,28 +111,6 @@ func distinct(in diag.Diagnostics) diag.Diagnostics {
 		}
 	}
 	return out
-}
-
-// maxDepth bounds the nesting of a file. The parser calls itself for each level, and a Go program that runs out of
-// stack can't be saved.
-const maxDepth = 200
-
-// tooDeep reports where the file's brackets are nested more deeply than maxDepth.
-func tooDeep(text []byte, name string) (hcl.Range, bool) {
-	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
-	depth := 0
-	for _, token := range tokens {
-		switch token.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth--
-		}
-		if depth > maxDepth {
-			return token.Range, true
-		}
-	}
-	return hcl.Range{}, false
 }
 
 // likelySecret is a line that gives a value to something with a telling name.

@@ -142,7 +142,11 @@ func (f *jobFile) syntaxError(err error) {
 	}
 	at := diag.Range{File: f.file}
 	if number > 0 {
-		at = newLines(f.file.Text).line(f.file, number)
+		l := newLines(f.file.Text)
+		at = l.line(f.file, number)
+		if strings.HasPrefix(problem, "found character that cannot start") && bytes.Contains(l.text[:at.Start.Byte], []byte("\n\t")) {
+			problem = "a line is indented with a tab, and YAML takes spaces only"
+		}
 	}
 	if bytes.Contains(f.file.Text, []byte("value")) {
 		f.file.Text = nil
@@ -291,7 +295,7 @@ func quotesHelp(node *yaml.Node) string {
 	if node.Kind == yaml.MappingNode || node.Kind == yaml.SequenceNode {
 		return " One that holds \": \", or starts with a bracket, a brace or a dash, needs quotes around it."
 	}
-	return ""
+	return " Tags (!name) have no meaning here; a text that starts with ! needs quotes around it."
 }
 
 // truths are the words for true and false, those of older YAML too: a secret must not pass as none for a `yes`.

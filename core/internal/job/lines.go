@@ -160,7 +160,9 @@ func (f *jobFile) endOf(n *yaml.Node, all []*yaml.Node) int {
 		next := all[i]
 		switch {
 		case next.Line == n.Line && next.Column > n.Column:
-			return f.text.offset(next.Line, next.Column)
+			end := f.text.offset(next.Line, next.Column)
+			start := f.text.offset(n.Line, n.Column)
+			return start + len(bytes.TrimRight(f.text.text[start:end], " ,"))
 		case next.Line > n.Line:
 			return f.text.end(next.Line - 1)
 		}

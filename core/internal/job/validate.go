@@ -129,7 +129,9 @@ func (j *Job) variableProblems() []problem {
 	var out []problem
 	total := 0
 	for i, v := range j.Variables {
-		if !variableName.MatchString(v.Key) {
+		if v.Key == "" {
+			out = append(out, problem{at: place{"variables", i, "key"}, summary: "Variable with no key", detail: "A variable has a key, its name: key: NAME."})
+		} else if !variableName.MatchString(v.Key) {
 			out = append(out, problem{
 				at: place{"variables", i, "key"}, summary: "Bad variable name",
 				detail: "The name of an environment variable has letters, digits, underscores, dashes and dots, and does not start with a digit.",
@@ -154,7 +156,7 @@ func (j *Job) variableProblems() []problem {
 			})
 		}
 		total += len(v.Key) + len(v.Value)
-		if first := slices.IndexFunc(j.Variables[:i], v.collides); first >= 0 {
+		if first := slices.IndexFunc(j.Variables[:i], v.collides); first >= 0 && v.Key != "" {
 			out = append(out, problem{
 				at: place{"variables", i, "key"}, warning: true, summary: "Variable set twice",
 				detail: fmt.Sprintf("The variable %q is set by entry %d already. This later one counts.", v.Key, first+1),
