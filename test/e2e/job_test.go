@@ -150,14 +150,7 @@ func TestNoSecretOnTheDisk(t *testing.T) {
 				"variables: [{key: S, value: "+secret+", sensitive: true}]\n")
 		}
 		c := command(t, "test", "-f", job, "-c", configOf(t, "sanitize"))
-		c.Stdout = nil
-		out, err := c.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
+		out := c.startPiped(t)
 		var printed strings.Builder
 		scanner := bufio.NewScanner(out)
 		for scanner.Scan() {
@@ -228,14 +221,7 @@ commands:
 `)
 	c := command(t, "test", "-f", job, "-c", configOf(t, "outcome", "sanitize"))
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Stdout = nil
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := c.startPiped(t)
 	var lines []string
 	var processes []int
 	var interrupted time.Time

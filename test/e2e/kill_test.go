@@ -57,14 +57,7 @@ func killLog(t *testing.T) string {
 func replayKilled(t *testing.T, args []string, every int64, kill func(core int)) (sum string, lines int, result string) {
 	t.Helper()
 	c := command(t, args...)
-	c.Stdout = nil
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := c.startPiped(t)
 	hash := sha256.New()
 	buffer := make([]byte, 256<<10)
 	var total, next int64 = 0, every
@@ -131,14 +124,7 @@ func TestKilledProcessors(t *testing.T) {
 func TestKilledCore(t *testing.T) {
 	job := write(t, "job.yaml", "image: x\ncommands: ['echo ready', 'sleep 1000']\n")
 	c := command(t, "test", "-c", configOf(t, "outcome", "sanitize", "prefix"), "-f", job)
-	c.Stdout = nil
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := c.startPiped(t)
 	var processes []int
 	scanner := bufio.NewScanner(out)
 	for scanner.Scan() {

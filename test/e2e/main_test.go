@@ -58,7 +58,8 @@ type core struct {
 	*exec.Cmd
 	stdout, stderr bytes.Buffer
 	// temp is its TMPDIR; whatever it leaves on the disk is there.
-	temp string
+	temp  string
+	watch *time.Timer
 }
 
 // command prepares a run. The environment holds PATH, HOME and TMPDIR.
@@ -71,13 +72,32 @@ func command(t *testing.T, args ...string) *core {
 	return c
 }
 
-// finish waits for a run that has been started and returns its exit code; -1 for one that was killed. A run that hangs
-// fails the test.
+// start starts a run; one that hangs is killed, and fails the test in finish.
+func (c *core) start(t *testing.T) {
+	t.Helper()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.watch = time.AfterFunc(limit, func() { _ = c.Process.Kill() })
+}
+
+// startPiped is start for a test that reads the standard output itself.
+func (c *core) startPiped(t *testing.T) io.Reader {
+	t.Helper()
+	c.Stdout = nil
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(t)
+	return out
+}
+
+// finish waits for a run that has been started and returns its exit code; -1 for one that was killed.
 func (c *core) finish(t *testing.T) int {
 	t.Helper()
-	timer := time.AfterFunc(limit, func() { _ = c.Process.Kill() })
 	err := c.Wait()
-	if !timer.Stop() {
+	if !c.watch.Stop() {
 		t.Fatalf("core %s hangs; it said:\n%s", strings.Join(c.Args[1:], " "), c.stderr.String())
 	}
 	var exit *exec.ExitError
@@ -92,9 +112,7 @@ func run(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, 
 	t.Helper()
 	c := command(t, args...)
 	c.Stdin = stdin
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c.start(t)
 	code = c.finish(t)
 	if left := files(t, c.temp); len(left) > 0 {
 		t.Errorf("core %s has left files: %q", strings.Join(args, " "), left)

@@ -27,18 +27,11 @@ func replayVolume(t *testing.T, n int, pause func()) {
 	t.Helper()
 	c := command(t, "replay", "-c", configOf(t, "outcome", "sanitize", "prefix"), "--time", "2026-01-02T03:04:05Z", "-f",
 		write(t, "job.yaml", "image: x\ncommands: ['true']\nvariables: [{key: S, value: hunter2-Zq81, sensitive: true}]\n"), "-")
-	c.Stdout = nil
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := c.startPiped(t)
 	wrote := make(chan uint32)
 	go func() { wrote <- writeVolume(in, n) }()
 
@@ -126,14 +119,7 @@ func TestGigabyteSlowReader(t *testing.T) {
 func TestVolumeThroughAJob(t *testing.T) {
 	job := write(t, "job.yaml", "image: x\ncommands: ['set +xv', 'seq -f \"%099.0f\" 1 1000000']\n")
 	c := command(t, "test", "-c", configOf(t, "outcome", "sanitize"), "-f", job)
-	c.Stdout = nil
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := c.startPiped(t)
 	n := 0
 	scanner := bufio.NewScanner(out)
 	for scanner.Scan() {
