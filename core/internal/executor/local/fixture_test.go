@@ -166,10 +166,7 @@ func runJob(t *testing.T, j job.Job) (*output, executor.Result) {
 
 func wantOutcome(t *testing.T, res executor.Result, outcome job.Outcome, reason job.Reason, code int) {
 	t.Helper()
-	got := -1
-	if res.ExitCode != nil {
-		got = *res.ExitCode
-	}
+	got := codeOf(res)
 	if res.Outcome != outcome || res.Reason != reason || got != code {
 		t.Errorf("got %s %q with exit code %d (%s), want %s %q with %d", res.Outcome, res.Reason, got, res.Message,
 			outcome, reason, code)
