@@ -30,7 +30,7 @@ func parseEntrypoint(args []string, stderr io.Writer) (entrypoint.Config, int) {
 	var c entrypoint.Config
 	lifeline := ""
 	flags := flag.NewFlagSet("runner-helper entrypoint", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.Script, "script", "", "`file` with the commands, a JSON array of strings (required)")
 	flags.StringVar(&c.Shell, "shell", "/bin/sh", "`path` of the shell that runs them")
 	flags.BoolVar(&c.XTrace, "xtrace", true, "have the shell print what it does, as set -xv")
@@ -41,38 +41,43 @@ func parseEntrypoint(args []string, stderr io.Writer) (entrypoint.Config, int) {
 	flags.StringVar(&lifeline, "lifeline", "", `"stdin": end the step when the standard input ends`)
 	flags.StringVar(&c.Remove, "remove", "", "`directory` to remove when the lifeline ends")
 	flags.StringVar(&c.Root, "root-file", "", "`file` with the file tree to enter first")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	flags.Usage = func() {} // for -h alone
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stderr, "Usage: runner-helper entrypoint FLAGS\n\n")
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
 		return c, 0
-	} else if err != nil {
-		return c, codeUsage
 	}
-	c.Lifeline = lifeline == "stdin"
-	if problem := check(c, lifeline, flags.Args()); problem != "" {
-		_, _ = fmt.Fprintf(stderr, "runner-helper entrypoint: %s\n", problem)
-		flags.Usage()
+	if err == nil {
+		c.Lifeline = lifeline == "stdin"
+		err = check(c, lifeline, flags.Args())
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "runner-helper entrypoint: %v; -h lists the flags\n", err)
 		return c, codeUsage
 	}
 	return c, -1
 }
 
-// check returns what is wrong with the flags; nothing when all is well.
-func check(c entrypoint.Config, lifeline string, rest []string) string {
+// check says what is wrong with the flags.
+func check(c entrypoint.Config, lifeline string, rest []string) error {
 	for _, f := range []struct{ name, value string }{
 		{"script", c.Script}, {"shell", c.Shell}, {"workdir", c.Workdir}, {"spool", c.Spool},
 	} {
 		if f.value == "" {
-			return "-" + f.name + " is missing"
+			return fmt.Errorf("-%s is missing", f.name)
 		}
 	}
 	switch {
 	case len(rest) > 0:
-		return fmt.Sprintf("unexpected argument %q", rest[0])
+		return fmt.Errorf("unexpected argument %q", rest[0])
 	case lifeline != "" && lifeline != "stdin":
-		return fmt.Sprintf("-lifeline %q is not known; the only one is stdin", lifeline)
+		return fmt.Errorf("-lifeline %q is not known; the only one is stdin", lifeline)
 	case c.Remove != "" && !c.Lifeline:
-		return "-remove needs -lifeline"
+		return errors.New("-remove needs -lifeline")
 	case c.Grace < 0:
-		return "-grace must not be negative"
+		return errors.New("-grace must not be negative")
 	}
-	return ""
+	return nil
 }

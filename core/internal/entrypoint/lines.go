@@ -13,7 +13,7 @@ type splitter struct {
 	flags record.Flags
 	// rest is what has been read of a line whose end has not; at most record.MaxBytes.
 	rest []byte
-	// joined holds the line that rest was the start of, while its record is in use.
+	// joined holds a line that rest was the start of, while its record is in use.
 	joined []byte
 	out    []record.Record
 }
@@ -22,14 +22,14 @@ type splitter struct {
 // next call.
 func (s *splitter) split(chunk []byte, now int64) []record.Record {
 	s.out = s.out[:0]
-	if len(s.rest) > 0 {
-		chunk = s.join(chunk, now)
-	}
 	for {
 		line, after, found := bytes.Cut(chunk, []byte{'\n'})
+		if len(s.rest) > 0 {
+			line = s.join(line)
+		}
 		line = s.pieces(line, now)
 		if !found {
-			s.rest = append(s.rest[:0], line...)
+			s.keep(line)
 			return s.out
 		}
 		s.add(0, now, line)
@@ -37,17 +37,19 @@ func (s *splitter) split(chunk []byte, now int64) []record.Record {
 	}
 }
 
-// join puts the start of chunk behind rest, up to the end of the line or of the chunk, and returns what is to be split
-// further.
-func (s *splitter) join(chunk []byte, now int64) []byte {
-	line, after, found := bytes.Cut(chunk, []byte{'\n'})
-	s.joined = append(append(s.joined[:0], s.rest...), line...)
-	s.rest = s.rest[:0]
-	if !found {
-		return s.joined
+// join puts what comes next of a line behind its start, and returns both.
+func (s *splitter) join(line []byte) []byte {
+	s.rest, s.joined = s.joined[:0], append(s.rest, line...)
+	return s.joined
+}
+
+// keep keeps the start of a line until more of it comes.
+func (s *splitter) keep(line []byte) {
+	if len(line) > 0 && len(s.joined) == len(line) && &s.joined[0] == &line[0] {
+		s.rest, s.joined = s.joined, s.rest // it is all that was joined: no need to copy it each time
+		return
 	}
-	s.add(0, now, s.pieces(s.joined, now))
-	return after
+	s.rest = append(s.rest[:0], line...)
 }
 
 // pieces cuts full pieces off a line until what is left fits a record, and returns that.

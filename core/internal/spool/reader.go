@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/podrunner/runner/core/internal/record"
@@ -127,6 +128,9 @@ func (r *Reader) fill() (bool, error) {
 	if n, err := r.read(); n > 0 || err != nil {
 		return n > 0, err
 	}
+	if r.next == r.passed[len(r.passed)-1] {
+		return false, nil // this segment has no record yet, so it is the newest
+	}
 	// The next segment is named after the next record, so one of that name says that this one has no more.
 	err := r.open(r.next)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -150,6 +154,9 @@ func (r *Reader) search() (bool, error) {
 	firsts, err := segments(r.dir)
 	if err != nil || len(firsts) == 0 || firsts[len(firsts)-1] <= r.next {
 		return false, err
+	}
+	if slices.Contains(firsts, r.next) {
+		return true, nil // it has come meanwhile, and a later one too
 	}
 	// There is a later one, so this one is whole by now.
 	if n, err := r.read(); n > 0 || err != nil {

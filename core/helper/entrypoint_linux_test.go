@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podrunner/runner/core/internal/entrypoint"
+	"github.com/podrunner/runner/core/internal/record"
+	"github.com/podrunner/runner/core/internal/spool"
+)
+
+// testTime bounds a test: whoever hangs fails.
+const testTime = 30 * time.Second
+
+// step is a helper that runs a step in a folder of its own.
+type step struct {
+	t    *testing.T
+	dir  string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	said bytes.Buffer
+	// left ends when no process of the step is left that has inherited its other end.
+	left *os.File
+}
+
+// startStep starts the binary on commands. RUN among the flags stands for the step's folder, $LEFT is a FIFO that they may hold open.
+func startStep(t *testing.T, commands []string, flags ...string) *step {
+	t.Helper()
+	s := &step{t: t, dir: t.TempDir()}
+	run := filepath.Join(s.dir, "run")
+	if err := os.Mkdir(run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script, fifo := filepath.Join(run, "script.json"), filepath.Join(s.dir, "fifo")
+	if err := entrypoint.WriteScript(script, commands); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range flags {
+		if flags[i] == "RUN" {
+			flags[i] = run
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), testTime)
+	t.Cleanup(cancel)
+	s.cmd = exec.CommandContext(ctx, binary, append([]string{
+		"entrypoint", "-script", script, "-spool", s.spool(), "-workdir", filepath.Join(run, "work"), "-xtrace=false",
+	}, flags...)...)
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LEFT=" + fifo}
+	s.cmd.Stderr = &s.said
+	var err error
+	if s.in, err = s.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	// Opened for both, so that neither side waits for the other.
+	held, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err == nil {
+		s.left, err = os.OpenFile(fifo, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	}
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = s.in.Close(), s.left.Close() })
+	// The first line of output says that the FIFO is open where it is to be; then the test's own end can go.
+	s.ready(held)
+	return s
+}
+
+func (s *step) spool() string { return filepath.Join(s.dir, "run", "spool") }
+
+// ready waits for the step's line "ready", if its commands have one, and lets go of the FIFO.
+func (s *step) ready(held *os.File) {
+	s.t.Helper()
+	script, err := os.ReadFile(filepath.Join(s.dir, "run", "script.json"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if bytes.Contains(script, []byte("echo ready")) {
+		if err := os.MkdirAll(s.spool(), 0o700); err != nil {
+			s.t.Fatal(err)
+		}
+		r := s.reader()
+		for !strings.Contains(s.next(r), "ready") {
+		}
+	}
+	_ = held.Close()
+}
+
+func (s *step) reader() *spool.Reader {
+	s.t.Helper()
+	r, err := spool.NewReader(s.spool(), record.StepJob, 1)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// next returns the texts of the next batch.
+func (s *step) next(r *spool.Reader) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testTime)
+	defer cancel()
+	b, err := r.Next(ctx)
+	if err != nil {
+		s.t.Fatalf("read the spool: %v; the helper says: %s", err, s.said.String())
+	}
+	return string(b.Data)
+}
+
+// wait waits for the helper and returns its exit code.
+func (s *step) wait() int {
+	s.t.Helper()
+	if s.cmd.ProcessState != nil {
+		return s.cmd.ProcessState.ExitCode()
+	}
+	err := s.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// exit waits for the helper and returns the exit record.
+func (s *step) exit() (int, spool.Exit) {
+	s.t.Helper()
+	code := s.wait()
+	exit, err := spool.ReadExit(s.spool())
+	if err != nil {
+		s.t.Fatalf("read exit record: %v; the helper says: %s", err, s.said.String())
+	}
+	return code, exit
+}
+
+// lines waits for the helper and returns the lines of the spool: "1 " or "2 " for the stream, then the text.
+func (s *step) lines() []string {
+	s.t.Helper()
+	s.exit()
+	r := s.reader()
+	var out []string
+	for {
+		b, err := r.Next(s.t.Context())
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, rec := range b.All {
+			out = append(out, map[bool]string{false: "1 ", true: "2 "}[rec.Flags&record.Stderr != 0]+string(rec.Text))
+		}
+	}
+}
+
+// nothingLeft waits until nobody holds the FIFO.
+func (s *step) nothingLeft() {
+	s.t.Helper()
+	if err := s.left.SetReadDeadline(time.Now().Add(testTime)); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.left.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		s.t.Errorf("a process of the step is left: %v", err)
+	}
+}
+
+func (s *step) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestExit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		commands []string
+		flags    []string
+		code     int
+		signal   syscall.Signal
+		failure  spool.Failure
+	}{
+		{"success", []string{"true"}, nil, 0, 0, ""},
+		{"no command", []string{}, nil, 0, 0, ""},
+		{"code", []string{"exit 3"}, nil, 3, 0, ""},
+		{"killed", []string{"kill -KILL $$"}, nil, 137, syscall.SIGKILL, ""},
+		{"ended itself", []string{"kill -TERM $$"}, nil, 143, syscall.SIGTERM, ""},
+		{"no such shell", []string{"true"}, []string{"-shell", "/no/such"}, 127, 0, spool.FailureStart},
+		{"no such name", []string{"true"}, []string{"-shell", "nosuch"}, 127, 0, spool.FailureStart},
+		{"no program", []string{"true"}, []string{"-shell", "/etc/passwd"}, 126, 0, spool.FailureStart},
+		{"no working directory", []string{"true"}, []string{"-workdir", "/etc/passwd/x"}, 126, 0, spool.FailureStart},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			code, exit := startStep(t, c.commands, c.flags...).exit()
+			if code != c.code || exit.Code != c.code || exit.Signal != int(c.signal) || exit.Failure != c.failure {
+				t.Errorf("exit code %d, record %+v", code, exit)
+			}
+			if started := !exit.Started.IsZero(); started != (c.failure == "") || exit.Finished.IsZero() {
+				t.Errorf("started %v, finished %v", exit.Started, exit.Finished)
+			}
+			if (exit.Error != "") != (c.failure != "") {
+				t.Errorf("the error is %q", exit.Error)
+			}
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	// A shell loop for user time; head and tail -c hold 64 MiB in memory.
+	_, exit := startStep(t, []string{
+		"i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done",
+		"head -c 64m /dev/zero | tail -c 63m > /dev/null",
+	}).exit()
+	if exit.UserTime <= 0 || exit.SystemTime <= 0 || exit.UserTime > testTime {
+		t.Errorf("CPU times are %v and %v", exit.UserTime, exit.SystemTime)
+	}
+	if exit.PeakRSS < 60<<20 || exit.PeakRSS > 1<<30 {
+		t.Errorf("peak memory is %d bytes", exit.PeakRSS)
+	}
+}
+
+func TestOutput(t *testing.T) {
+	t.Parallel()
+	s := startStep(t, []string{"echo out", "echo err >&2", "printf 'cr\\r\\n'", "printf 'no end'", "pwd >&2"}, "-xtrace=true")
+	var stdout, stderr []string
+	for _, l := range s.lines() {
+		if text, ok := strings.CutPrefix(l, "1 "); ok {
+			stdout = append(stdout, text)
+		} else {
+			stderr = append(stderr, l[2:])
+		}
+	}
+	if got := strings.Join(stdout, "|"); got != "out|cr\r|no end" {
+		t.Errorf("stdout is %q", got)
+	}
+	want := "+ echo out|+ echo err|err|+ printf cr\\r\\n|+ printf no end|+ pwd|" + filepath.Join(s.dir, "run", "work")
+	if got := strings.Join(stderr, "|"); got != want {
+		t.Logf("the shell of this machine is not dash: stderr is %q", got)
+		if !strings.Contains(got, "err|") || !strings.HasSuffix(got, "/work") {
+			t.Errorf("stderr is %q", got)
+		}
+	}
+}
+
+func TestNothingOutlivesTheShell(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		commands []string
+	}{
+		{"it holds the output", []string{"sleep 1000 3>$LEFT &"}},
+		{"it holds nothing", []string{"sleep 1000 >/dev/null 2>&1 3>$LEFT &"}},
+		{"it ignores TERM", []string{"(trap '' TERM; echo go >&2; exec sleep 1000) 3>$LEFT & wait_for=$!; sleep 0.2"}},
+		{"it has left the group", []string{"setsid sleep 1000 3>$LEFT &", "sleep 0.2"}},
+		{"it has left the group and ignores TERM", []string{
+			"setsid sh -c \"trap '' TERM; sleep 1000; sleep 1000\" >/dev/null 2>&1 3>$LEFT &", "sleep 0.2",
+		}},
+		{"it has children", []string{"sh -c 'sleep 1000 & sleep 1000 & wait' 3>$LEFT &", "sleep 0.2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startStep(t, append(c.commands, "exec 4>$LEFT; echo ready", "exit 5"), "-grace", "100ms")
+			if code, exit := s.exit(); code != 5 || exit.Code != 5 {
+				t.Errorf("exit code %d, record %+v", code, exit)
+			}
+			s.nothingLeft()
+		})
+	}
+}
+
+// TestOutputOfWhatOutlivesTheShell: a process that ends soon has its last words kept.
+func TestOutputOfWhatOutlivesTheShell(t *testing.T) {
+	t.Parallel()
+	got := startStep(t, []string{"(sleep 0.1; echo last) &", "echo first"}).lines()
+	if strings.Join(got, "|") != "1 first|1 last" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for name, sig := range map[string]syscall.Signal{
+		"INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
+		"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "TERM": syscall.SIGTERM,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startStep(t, []string{
+				"trap 'echo got " + name + "; exit 9' " + name, "sleep 1000 3>$LEFT & echo ready", "wait",
+			})
+			s.signal(sig)
+			code := s.wait()
+			if got := s.lines(); code != 9 || got[len(got)-1] != "1 got "+name {
+				t.Errorf("exit code %d, output %q", code, got)
+			}
+			s.nothingLeft()
+		})
+	}
+}
+
+func TestKillAfterGrace(t *testing.T) {
+	t.Parallel()
+	commands := []string{"trap 'echo no' TERM", "exec 3>$LEFT; echo ready", "while :; do sleep 0.05 || true; done"}
+	for _, c := range []struct {
+		name string
+		flag string
+		end  func(s *step)
+	}{
+		{"TERM", "100ms", func(s *step) { s.signal(syscall.SIGTERM) }},
+		{"cancel", "1h", func(s *step) { _, _ = io.WriteString(s.in, entrypoint.CancelLine(100*time.Millisecond)) }},
+		{"a second, shorter cancel", "1h", func(s *step) {
+			_, _ = io.WriteString(s.in, entrypoint.CancelLine(time.Hour)+"nonsense\n"+entrypoint.CancelLine(0))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startStep(t, commands, "-grace", c.flag, "-lifeline", "stdin")
+			c.end(s)
+			if code, exit := s.exit(); code != 137 || exit.Signal != int(syscall.SIGKILL) {
+				t.Errorf("exit code %d, record %+v", code, exit)
+			}
+			s.nothingLeft()
+		})
+	}
+}
+
+func TestLifeline(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		commands []string
+	}{
+		{"quiet", []string{"exec 3>$LEFT; echo ready", "sleep 1000"}},
+		{"ignores TERM", []string{"trap '' TERM", "exec 3>$LEFT; echo ready", "sleep 1000"}},
+		{"waits for room in the spool", []string{"exec 3>$LEFT; echo ready", "yes"}},
+		{"leaves a folder that can't be written", []string{
+			"mkdir -p a/b; touch a/b/c; chmod 0500 a/b a", "exec 3>$LEFT; echo ready", "sleep 1000",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startStep(t, c.commands, "-lifeline", "stdin", "-remove", "RUN", "-grace", "100ms", "-spool-size", "1000000")
+			if err := s.in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.wait()
+			s.nothingLeft()
+			if _, err := os.Lstat(filepath.Join(s.dir, "run")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the folder is left: %v; the helper says: %s", err, s.said.String())
+			}
+		})
+	}
+}
+
+func TestSpoolFull(t *testing.T) {
+	t.Parallel()
+	const lines = 200000
+	s := startStep(t, []string{"echo ready", "exec seq -f 'a line with the number %.0f' 200000"}, "-spool-size", "1000000")
+	r := s.reader()
+	read := uint64(0)
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), testTime)
+		b, err := r.Next(ctx)
+		cancel()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += uint64(b.Len())
+		if err := r.Release(read); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, exit := s.exit()
+	if code != 0 || exit.Tally != r.Tally() || exit.Records != lines+1 {
+		t.Errorf("exit code %d, record %+v, read %+v", code, exit, r.Tally())
+	}
+}
+
+// TestSpoolFails takes the spool's directory away, so that no further segment can be made.
+func TestSpoolFails(t *testing.T) {
+	t.Parallel()
+	s := startStep(t, []string{"exec 3>$LEFT; echo ready", "rm -r " + "../spool; yes"}, "-spool-size", "1000000", "-grace", "100ms")
+	if code := s.wait(); code != entrypoint.CodeBroken {
+		t.Errorf("exit code %d", code)
+	}
+	s.nothingLeft()
+}
+
+func TestEnvironmentIsHandedOn(t *testing.T) {
+	t.Parallel()
+	s := startStep(t, []string{"env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD="})
+	want := "1 PATH=" + os.Getenv("PATH") + "|1 LEFT=" + filepath.Join(s.dir, "fifo")
+	got := s.lines()
+	if joined := strings.Join(got, "|"); joined != want && strings.Join([]string{got[len(got)-1], got[0]}, "|") != want {
+		t.Errorf("got %q, want %q", joined, want)
+	}
+}

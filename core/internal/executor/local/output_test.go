@@ -1,0 +1,133 @@
+//go:build linux
+
+package local
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podrunner/runner/core/internal/job"
+)
+
+func TestRandomBytes(t *testing.T) {
+	t.Parallel()
+	r := start(t, newExecutor(t, nil), job.Job{Commands: []string{"head -c 3000000 /dev/urandom | tee random"}})
+	out, res := follow(t, r)
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	want, err := os.ReadFile(filepath.Join(r.dir, "work", "1", "random"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []byte(strings.Join(out.lines["job stdout"], "\n"))
+	if !bytes.Equal(got, bytes.TrimSuffix(want, []byte("\n"))) {
+		t.Errorf("%d bytes were written, and others read", len(want))
+	}
+}
+
+func TestLongLineAndNoNewline(t *testing.T) {
+	t.Parallel()
+	out, res := runJob(t, job.Job{Commands: []string{
+		"head -c 10485760 /dev/zero | tr '\\0' x; echo", "printf 'no newline'",
+	}})
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	lines := out.lines["job stdout"]
+	if len(lines) != 2 || lines[0] != strings.Repeat("x", 10<<20) || lines[1] != "no newline" {
+		t.Errorf("got %d lines", len(lines))
+	}
+}
+
+func TestLongScript(t *testing.T) {
+	t.Parallel()
+	long := ": " + strings.Repeat("x", 200<<10)
+	out, res := runJob(t, job.Job{Commands: []string{"echo first $0 $#", long, "echo last"}})
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	wantLines(t, out, "job stdout", "first /bin/sh 0", "last")
+}
+
+// TestSlowReader has a job print 100 MB while nobody reads more than a little at a time: the disk holds no more than
+// the bound, and every line comes.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	const bound, lines = 1 << 20, 1_000_000
+	e := newExecutor(t, func(o *Options) { o.SpoolBytes = bound })
+	r := start(t, e, job.Job{Commands: []string{"seq -f %099.0f 1000000"}})
+	ctx := deadline(t)
+	read, line, most := uint64(0), 0, int64(0)
+	want := []byte(strings.Repeat("0", 99))
+	for n := 0; ; n++ {
+		b, err := r.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, rec := range b.All {
+			increment(want)
+			if line++; !bytes.Equal(rec.Text, want) {
+				t.Fatalf("line %d of batch %d is %q, want %q", i, n, rec.Text, want)
+			}
+		}
+		read += uint64(b.Len())
+		if n%50 == 0 {
+			most = max(most, size(t, filepath.Join(r.dir, "spool-job")))
+		}
+		r.Ack(read)
+	}
+	res, err := r.Result(ctx)
+	if err != nil || res.Gap != "" || res.Outcome != job.Success {
+		t.Errorf("result %+v, %v", res, err)
+	}
+	if line != lines || res.Records != lines {
+		t.Errorf("%d lines were read and %d written, want %d", line, res.Records, lines)
+	}
+	if most > bound+64<<10 {
+		t.Errorf("the spool grew to %d bytes", most)
+	}
+}
+
+// increment adds one to a decimal number.
+func increment(digits []byte) {
+	for i := len(digits) - 1; i >= 0; i-- {
+		if digits[i]++; digits[i] <= '9' {
+			return
+		}
+		digits[i] = '0'
+	}
+}
+
+func size(t *testing.T, dir string) int64 {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil { // else just released
+			sum += info.Size()
+		}
+	}
+	return sum
+}
+
+// TestGap removes a record from the spool behind the job's back.
+func TestGap(t *testing.T) {
+	t.Parallel()
+	r := start(t, newExecutor(t, nil), job.Job{Commands: []string{"echo one", "echo two"}})
+	follow(t, r)
+	r.steps[0].exit.Checksum++
+	res, err := r.Result(deadline(t))
+	if err != nil || !strings.Contains(res.Gap, "checksum") {
+		t.Errorf("gap is %q, %v", res.Gap, err)
+	}
+	r.steps[0].exit.Records++
+	if res, _ = r.Result(deadline(t)); !strings.Contains(res.Gap, "3 records were written and 2 read") {
+		t.Errorf("gap is %q", res.Gap)
+	}
+}
