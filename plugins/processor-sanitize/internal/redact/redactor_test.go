@@ -138,7 +138,7 @@ func properties(t *testing.T, list []match.Form, line string, pieces []string) {
 }
 
 func TestProperties(t *testing.T) {
-	for seed := range uint64(20000) {
+	for seed := range uint64(4000) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		alphabet := []string{"ab", "abc", "a b", "ab\r"}[r.IntN(4)]
 		var list []match.Form
