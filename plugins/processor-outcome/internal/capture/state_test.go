@@ -224,6 +224,21 @@ func TestCutsAndCrashesChangeNothing(t *testing.T) {
 	}
 }
 
+func TestOrdinaryLinesAllocateNothing(t *testing.T) {
+	var s capture.State
+	s.Enter("job")
+	lines := [][]byte{[]byte("plain"), []byte("+ echo x"), []byte("::other x"), nil}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, line := range lines {
+			s.Ignores(line, false)
+			s.Piece(line, false)
+			s.Checkpoint()
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func ExampleState() {
 	var s capture.State
 	for _, line := range []string{"before", "::set-outcome-var answer=42", "after"} {

@@ -173,10 +173,10 @@ func TestStatesWithoutRows(t *testing.T) {
 	for range 300 {
 		forms = append(forms, match.Form{Text: randomText(r, "abcdefgh\x00\xff", 200+r.IntN(200))})
 	}
-	for range 50 {
+	for range 10 {
 		// A text that keeps almost matching.
 		var text []byte
-		for range 20 {
+		for range 8 {
 			f := forms[r.IntN(len(forms))].Text
 			text = append(text, f[r.IntN(50):len(f)-r.IntN(3)]...)
 		}
