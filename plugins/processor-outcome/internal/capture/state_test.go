@@ -36,6 +36,10 @@ func (f *feeder) piece(t *testing.T, step, piece string, more bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		size, held := f.state.Counts()
+		if newSize, newHeld := again.Counts(); newSize != size || newHeld != held {
+			t.Fatalf("before %.80q: counted %d and %d bytes, there are %d and %d", piece, size, held, newSize, newHeld)
+		}
 		f.state = again
 	}
 	f.state.Enter(step)

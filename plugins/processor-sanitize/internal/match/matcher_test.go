@@ -184,6 +184,19 @@ func TestStatesWithoutRows(t *testing.T) {
 	}
 }
 
+// TestLongPeriodsKeepAlmostMatching is about states without rows whose suffixes have none either.
+func TestLongPeriodsKeepAlmostMatching(t *testing.T) {
+	forms := free(strings.Repeat("ab", 8000)+"c", strings.Repeat("a", 20000)+"b", "bad")
+	for _, text := range []string{
+		strings.Repeat("ab", 9000) + "c",
+		strings.Repeat("a", 20003) + "b",
+		strings.Repeat("ab", 7999) + "ad" + strings.Repeat("ab", 8000) + "c",
+		strings.Repeat("a", 15000),
+	} {
+		check(t, forms, []byte(text), match.Edges{More: true})
+	}
+}
+
 func TestAgainstTheOracle(t *testing.T) {
 	for seed := range uint64(4000) {
 		r := rand.New(rand.NewPCG(seed, 3))
