@@ -31,7 +31,7 @@ type everything struct {
 	Rules    []limits          `config:"rule,optional"`
 	Queues   map[string]limits `config:"queue"`
 	Ignored  chan int          `config:"-"`
-	private  int
+	_        int
 }
 
 type limits struct {
@@ -157,7 +157,7 @@ func TestAuthorsMistakes(t *testing.T) {
 		"no tag":    {struct{ A string }{}, `field A of struct { A string }: it has no tag`},
 		"unexported": {struct {
 			a string `config:"a"`
-		}{}, "only exported fields can"}, //nolint:gofumpt,govet,unused // a mistake on purpose
+		}{}, "only exported fields can"},
 		"bad name": {struct {
 			A string `config:"A"`
 		}{}, `the name "A" is not made of`},

@@ -10,15 +10,17 @@
 //	type shout struct{ suffix []byte }
 //
 //	func (s *shout) Line(_ context.Context, line *sdk.Line) error {
-//		line.Replace(append(bytes.ToUpper(line.Bytes()), s.suffix...))
+//		if !line.Partial() {
+//			line.Splice(len(line.Bytes()), 0, s.suffix)
+//		}
 //		return nil
 //	}
 //
 //	func main() {
 //		sdk.Serve(sdk.Plugin{
 //			Name:        "shout",
-//			Description: "Writes every line in capitals.",
-//			Processor: sdk.Lines(func(_ context.Context, _ sdk.Job, c config) (sdk.LineProcessor, error) {
+//			Description: "Ends every line with an exclamation mark.",
+//			Processor: sdk.Lines(func(_ context.Context, _ sdk.Job, c config) (*shout, error) {
 //				return &shout{suffix: []byte(c.Suffix)}, nil
 //			}),
 //		})
@@ -29,6 +31,20 @@
 // the job wrote the line), for after a crash core feeds the same lines again. A processor whose lines depend on earlier
 // ones implements [Checkpointer], too; one that has something to say at the end implements [Finisher]; one that looks
 // at many lines at once implements [BatchProcessor] in place of LineProcessor.
+//
+// The configuration, `config {}` in runner.hcl, is a struct whose fields have tags:
+//
+//	config:"name"       name in runner.hcl; required, unless ",optional" follows or there is a default; "-": not part of it
+//	desc:"…"            what it is, for people
+//	default:"5s"        used when it is absent; elements of a list stand with commas between them
+//	one_of:"a,b"        closed set, for strings and for lists and maps of strings
+//	sensitive:"true"    never shown; a field of type [Sensitive] is that by itself
+//	deprecated:"…"      still taken, with a warning that says this
+//
+// A field is a string, bool, integer, float, time.Duration, [Bytes], *regexp.Regexp or [Sensitive], a pointer to one of
+// these (nil when absent), or a slice or map of them. A struct, or a pointer to one, is a block; a slice of structs is any
+// number of blocks; a map of structs is blocks with a label. Mistakes in tags are reported when the plugin starts. See
+// [Validator] and [Configurer] for what tags cannot say.
 //
 // A plugin writes to its log with [Logger]. Standard output belongs to the protocol; what a plugin prints there or on
 // standard error reaches the runner's log as plain text.

@@ -44,7 +44,7 @@ type opened struct {
 // and returns the value that sees the job's lines. An error says that the job cannot be processed.
 //
 // The function is called by several goroutines at once; each value that it returns is used by one goroutine at a time.
-// C is a struct, see [Validator]; struct{} when there is nothing to configure. P is best a pointer to a struct, not an
+// C is the configuration's struct, see the documentation of the package; struct{} when there is nothing to configure. P is best a pointer to a struct, not an
 // interface: then `describe` can tell whether it is a [Checkpointer].
 func Lines[C any, P LineProcessor](start func(ctx context.Context, job Job, config C) (P, error)) Processor {
 	return processor[C, P]{start: start, adapt: func(p P) BatchProcessor { return &lineByLine{lines: p} }}

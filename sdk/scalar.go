@@ -23,14 +23,14 @@ type scalar struct {
 // scalarOf returns the scalar of a Go type, and whether there is one.
 func scalarOf(t reflect.Type) (scalar, bool) {
 	kind := pluginv1.Kind_KIND_UNSPECIFIED
-	switch {
-	case t == durationType:
+	switch t {
+	case durationType:
 		kind = pluginv1.Kind_KIND_DURATION
-	case t == bytesType:
+	case bytesType:
 		kind = pluginv1.Kind_KIND_BYTES
-	case t == regexpType:
+	case regexpType:
 		kind = pluginv1.Kind_KIND_REGEXP
-	case t == sensitiveType:
+	case sensitiveType:
 		kind = pluginv1.Kind_KIND_STRING
 	default:
 		switch t.Kind() {

@@ -166,7 +166,7 @@ func (f *field) setAttribute(tag reflect.StructTag, t reflect.Type) error {
 	}
 	var ok bool
 	if f.value, ok = scalarOf(element); !ok {
-		return fmt.Errorf("a configuration cannot hold a %s; see the documentation of sdk.Plugin for what it can", t)
+		return fmt.Errorf("a configuration cannot hold a %s; see the documentation of package sdk for what it can", t)
 	}
 	if f.shape == pluginv1.Kind_KIND_UNSPECIFIED {
 		f.shape = f.value.kind

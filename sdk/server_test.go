@@ -66,7 +66,9 @@ func serveSteered(t *testing.T) *served {
 	t.Cleanup(func() {
 		_ = conn.Close()
 		grpcServer.Stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
 	})
 	x.PluginClient, x.ProcessorClient = pluginv1.NewPluginClient(conn), pluginv1.NewProcessorClient(conn)
 	return x

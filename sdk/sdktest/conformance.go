@@ -62,7 +62,7 @@ func (c check) conforms(ctx context.Context, b Binary) error {
 	}
 	defer s.stop()
 	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("%w\nthe plugin's standard error ends with:\n%s", err, s.process.runner.tail.String())
+		return fmt.Errorf("%w\nthe plugin's standard error ends with:\n%s", err, s.runner.tail.String())
 	}
 	return nil
 }

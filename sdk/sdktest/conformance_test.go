@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // programs is the folder with the built programs of internal/.
@@ -30,7 +32,12 @@ func build(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 func TestConformanceOfAGoodProcessor(t *testing.T) {
@@ -56,7 +63,7 @@ func TestConformanceCatches(t *testing.T) {
 		{"line end", "empty log", "a line in Finished holds a line end"},
 		{"no finished", "empty log", "ended the stream with status OK before Finished"},
 		{"outcome", "empty log", `the outcome in Finished is "fine"`},
-		{"silent", "order", "Finished before record 1 was acknowledged"},
+		{"silent", "order", "answer Finished before record 1 was acknowledged"},
 		{"hoards", "batch borders", "no answer in"},
 		{"borders", "batch borders", "first: "},
 		{"clock", "repeat", "the same job again, in the same process"},

@@ -255,7 +255,9 @@ func dial(t testing.TB, plugin sdk.Plugin) *grpc.ClientConn {
 	t.Cleanup(func() {
 		_ = conn.Close()
 		server.GracefulStop()
-		<-served
+		if err := <-served; err != nil {
+			t.Errorf("sdktest: serve: %v", err)
+		}
 	})
 	return conn
 }

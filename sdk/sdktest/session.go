@@ -202,10 +202,10 @@ func (x *exchange) take(r *pluginv1.Result) error {
 // finish checks the end of the stream.
 func (x *exchange) finish(f *pluginv1.Finished) error {
 	if x.acked < len(x.batches) {
-		return fmt.Errorf("Finished before record %d was acknowledged; what is left is acknowledged first", x.nextSeq())
+		return fmt.Errorf("answer Finished before record %d was acknowledged; what is left is acknowledged first", x.nextSeq())
 	}
 	if f.Result == nil {
-		return errors.New("Finished has no result; a processor that does not change it gives it back")
+		return errors.New("answer Finished has no result; a processor that does not change it gives it back")
 	}
 	if !slices.Contains(outcomes, f.Result.Outcome) {
 		return fmt.Errorf("the outcome in Finished is %q; it is one of %s", f.Result.Outcome, strings.Join(outcomes, ", "))

@@ -27,6 +27,8 @@ type shout struct {
 	text []byte
 }
 
+var _ sdk.LineProcessor = (*shout)(nil)
+
 // Line sees each line of the job, in order.
 func (s *shout) Line(_ context.Context, line *sdk.Line) error {
 	s.text = s.text[:0]

@@ -103,6 +103,11 @@ func (c *collector) Line(_ context.Context, l *sdk.Line) error {
 	return nil
 }
 
+var (
+	_ sdk.Checkpointer = (*restorer)(nil)
+	_ sdk.Finisher     = (*finisher)(nil)
+)
+
 // restorer cannot read its own checkpoints.
 type restorer struct{ count byte }
 
@@ -111,7 +116,7 @@ func (r *restorer) Checkpoint() ([]byte, error)           { return []byte{r.coun
 func (r *restorer) Restore([]byte) error                  { return errors.New("cannot read it") }
 
 // finisher makes up an outcome.
-type finisher struct{ line }
+type finisher struct{}
 
 func (f *finisher) Line(context.Context, *sdk.Line) error { return nil }
 

@@ -21,6 +21,12 @@ type counter struct {
 	count uint64
 }
 
+var (
+	_ sdk.LineProcessor = (*counter)(nil)
+	_ sdk.Finisher      = (*counter)(nil)
+	_ sdk.Checkpointer  = (*counter)(nil)
+)
+
 func (c *counter) Line(ctx context.Context, line *sdk.Line) error {
 	c.count++
 	if c.count%100 == 0 {
