@@ -8,6 +8,12 @@ import (
 	"github.com/podrunner/runner/sdk"
 )
 
+var (
+	_ sdk.BatchProcessor = (*processor)(nil)
+	_ sdk.Finisher       = (*processor)(nil)
+	_ sdk.Checkpointer   = (*processor)(nil)
+)
+
 // processor follows one job.
 type processor struct {
 	state *capture.State

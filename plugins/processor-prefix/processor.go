@@ -11,6 +11,11 @@ import (
 	"github.com/podrunner/runner/sdk"
 )
 
+var (
+	_ sdk.BatchProcessor = (*processor)(nil)
+	_ sdk.Checkpointer   = (*processor)(nil)
+)
+
 // processor puts prefixes before the lines of one job.
 type processor struct {
 	prefixer *format.Prefixer

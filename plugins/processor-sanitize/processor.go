@@ -14,6 +14,12 @@ import (
 // mask is what is put into a line.
 var mask = []byte(redact.Mask)
 
+var (
+	_ sdk.BatchProcessor = (*processor)(nil)
+	_ sdk.Finisher       = (*processor)(nil)
+	_ sdk.Checkpointer   = (*processor)(nil)
+)
+
 // processor masks one job.
 type processor struct {
 	// lines masks the log.

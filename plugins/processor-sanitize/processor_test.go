@@ -74,9 +74,19 @@ func TestSecretLongerThanAPiece(t *testing.T) {
 }
 
 func TestOneReturnAtTheEndGoes(t *testing.T) {
-	result := sdktest.Replay(t, plugin, sdktest.Job{},
-		sdktest.Lines("a\r", "b\r\r", "\r", "c\rd", strings.Repeat("x", 30<<10-1)+"\r")...)
-	sdktest.AssertLines(t, result, "a", "b\r", "", "c\rd", strings.Repeat("x", 30<<10-1))
+	result := sdktest.Replay(t, plugin, sdktest.Job{}, append(sdktest.Lines("a\r", "b\r\r", "\r", "c\rd"),
+		piece("job", sdk.Stdout, "e\r"), last("job", sdk.Stdout, ""),
+		piece("job", sdk.Stdout, "f\r"), last("job", sdk.Stdout, "g"))...)
+	sdktest.AssertLines(t, result, "a", "b\r", "", "c\rd", "e", "f\rg")
+}
+
+func TestShortSecretAtAPieceBorder(t *testing.T) {
+	result := sdktest.Replay(t, plugin, jobWith("x7"),
+		piece("job", sdk.Stdout, "code 0"), last("job", sdk.Stdout, "x7"),
+		piece("job", sdk.Stdout, "code "), last("job", sdk.Stdout, "x7"),
+		piece("job", sdk.Stdout, "code x7"), last("job", sdk.Stdout, "f"),
+		piece("job", sdk.Stdout, "code x"), last("job", sdk.Stdout, "7."))
+	sdktest.AssertLines(t, result, "code 0x7", "code **********", "code x7f", "code **********.")
 }
 
 func TestResultIsMasked(t *testing.T) {

@@ -62,6 +62,16 @@ func TestTheLargestCheckpointFitsAMessage(t *testing.T) {
 	}
 }
 
+func TestALineThatPassesIsNotInTheCheckpoint(t *testing.T) {
+	var s capture.State
+	s.Piece([]byte("::set-outcome-var a="+longest), true)
+	held := len(s.Checkpoint())
+	s.Piece([]byte("!"), true)
+	if got := len(s.Checkpoint()); got > 200 || held < len(longest) {
+		t.Errorf("%d bytes while the line is held, %d when it passes", held, got)
+	}
+}
+
 func TestDamagedCheckpointsAreRefused(t *testing.T) {
 	var s capture.State
 	feed(&s, set+"a=1", start+"m", "x")

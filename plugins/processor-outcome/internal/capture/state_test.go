@@ -36,6 +36,10 @@ func (f *feeder) piece(t *testing.T, step, piece string, more bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		size, held := f.state.Counts()
+		if newSize, newHeld := again.Counts(); newSize != size || newHeld != held {
+			t.Fatalf("before %.80q: counted %d and %d bytes, there are %d and %d", piece, size, held, newSize, newHeld)
+		}
 		f.state = again
 	}
 	f.state.Enter(step)
@@ -221,6 +225,21 @@ func TestCutsAndCrashesChangeNothing(t *testing.T) {
 		if d := cmp.Diff(whole.finish(), cut.finish()); d != "" {
 			t.Fatalf("seed %d, log %q (-whole +cut):\n%s", seed, log, d)
 		}
+	}
+}
+
+func TestOrdinaryLinesAllocateNothing(t *testing.T) {
+	var s capture.State
+	s.Enter("job")
+	lines := [][]byte{[]byte("plain"), []byte("+ echo x"), []byte("::other x"), nil}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, line := range lines {
+			s.Ignores(line, false)
+			s.Piece(line, false)
+			s.Checkpoint()
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

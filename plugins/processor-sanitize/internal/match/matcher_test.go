@@ -173,10 +173,10 @@ func TestStatesWithoutRows(t *testing.T) {
 	for range 300 {
 		forms = append(forms, match.Form{Text: randomText(r, "abcdefgh\x00\xff", 200+r.IntN(200))})
 	}
-	for range 50 {
+	for range 10 {
 		// A text that keeps almost matching.
 		var text []byte
-		for range 20 {
+		for range 8 {
 			f := forms[r.IntN(len(forms))].Text
 			text = append(text, f[r.IntN(50):len(f)-r.IntN(3)]...)
 		}
@@ -184,8 +184,21 @@ func TestStatesWithoutRows(t *testing.T) {
 	}
 }
 
+// TestLongPeriodsKeepAlmostMatching is about states without rows whose suffixes have none either.
+func TestLongPeriodsKeepAlmostMatching(t *testing.T) {
+	forms := free(strings.Repeat("ab", 8000)+"c", strings.Repeat("a", 20000)+"b", "bad")
+	for _, text := range []string{
+		strings.Repeat("ab", 9000) + "c",
+		strings.Repeat("a", 20003) + "b",
+		strings.Repeat("ab", 7999) + "ad" + strings.Repeat("ab", 8000) + "c",
+		strings.Repeat("a", 15000),
+	} {
+		check(t, forms, []byte(text), match.Edges{More: true})
+	}
+}
+
 func TestAgainstTheOracle(t *testing.T) {
-	for seed := range uint64(20000) {
+	for seed := range uint64(4000) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		alphabet := []string{"ab", "abc", "ab -"}[r.IntN(3)]
 		var forms []match.Form
