@@ -19,8 +19,8 @@ import (
 // Connection is one process of a plugin and the gRPC connection to it. It is safe for concurrent use.
 //
 // When the process dies, calls on Conn fail at once, with a gRPC status that tells nothing; a moment later Done is
-// closed and Err tells what happened. A caller that has seen a call fail should wait for Done for a second or so. If
-// it is not closed by then the process lives, and the caller decides whether to Condemn it.
+// closed and Err tells what happened. Explain waits for that. When the process lives on, the caller decides whether to
+// Condemn it.
 type Connection struct {
 	title      string
 	generation int
@@ -196,8 +196,10 @@ func (c *Connection) awaitGone(ctx context.Context, limit time.Duration) bool {
 	return false
 }
 
-// explain makes an error of a call that failed into one that tells why.
-func (c *Connection) explain(ctx context.Context, call string, err error) error {
+// Explain makes the error of a call or stream on Conn into an *Error that tells why it failed. It waits up to a second
+// for the end of the process, which is the usual cause and shows a moment later. ctx is that of the call; call names
+// it for people. An error that is the plugin's own answer does not end the process; see Condemn.
+func (c *Connection) Explain(ctx context.Context, call string, err error) error {
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	if ctx.Err() == nil {

@@ -66,7 +66,7 @@ func (p *Plugin) Validate(ctx context.Context, configJSON []byte) ([]*pluginv1.D
 	defer cancel()
 	answer, err := pluginv1.NewPluginClient(c.conn).Validate(ctx, &pluginv1.ValidateRequest{ConfigJson: configJSON})
 	if err != nil && status.Code(err) != codes.Unimplemented {
-		return nil, c.explain(ctx, "Validate", err)
+		return nil, c.Explain(ctx, "Validate", err)
 	}
 	return c.clean(answer.GetDiagnostics()), nil
 }
@@ -165,7 +165,7 @@ func (c *Connection) configure(ctx context.Context, configJSON []byte, runner st
 	}
 	answer, err := pluginv1.NewPluginClient(c.conn).Configure(ctx, &pluginv1.ConfigureRequest{ConfigJson: configJSON, RunnerName: runner})
 	if err != nil && status.Code(err) != codes.Unimplemented {
-		return nil, c.explain(ctx, "Configure", err)
+		return nil, c.Explain(ctx, "Configure", err)
 	}
 	c.configured, c.diagnostics = true, c.clean(answer.GetDiagnostics())
 	return c.diagnostics, nil

@@ -64,20 +64,7 @@ func (p *Plugin) startChild(ctx context.Context, c *Connection) error {
 	run := &childRunner{
 		title: c.title, prog: prog, voice: c.voice, grace: p.host.opts.Limits.Grace, ctx: ctx, released: make(chan struct{}),
 	}
-	stdout, stderr := c.voice.stray("stdout"), c.voice.stray("stderr")
-	c.client = plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  protocol.Handshake,
-		VersionedPlugins: protocol.Set(nil),
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		GRPCDialOptions:  protocol.DialOptions(),
-		RunnerFunc:       run.runnerFunc(p.host.environ, p.settings.Env, ownEnv(p.logLevel())),
-		SkipHostEnv:      true,
-		StartTimeout:     p.host.opts.Limits.Start,
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: sockets},
-		SyncStdout:       stdout,
-		SyncStderr:       stderr,
-		Logger:           quiet{p.logger.Named("go-plugin")},
-	})
+	c.client = plugin.NewClient(p.clientConfig(run, sockets))
 	_, err = c.client.Start()
 	c.child, c.dir = run.child, run.prog.scratch
 	if err != nil {
@@ -94,6 +81,24 @@ func (p *Plugin) startChild(ctx context.Context, c *Connection) error {
 	}
 	c.conn = conn
 	return nil
+}
+
+// clientConfig is what go-plugin is given: the handshake's values, our runner, and where what the plugin prints goes
+// once go-plugin's server has taken its standard output and error away from it.
+func (p *Plugin) clientConfig(run *childRunner, sockets string) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig:  protocol.Handshake,
+		VersionedPlugins: protocol.Set(nil),
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		GRPCDialOptions:  protocol.DialOptions(),
+		RunnerFunc:       run.runnerFunc(p.host.environ, p.settings.Env, ownEnv(p.logLevel())),
+		SkipHostEnv:      true,
+		StartTimeout:     p.host.opts.Limits.Start,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: sockets},
+		SyncStdout:       run.voice.stray("stdout"),
+		SyncStderr:       run.voice.stray("stderr"),
+		Logger:           quiet{p.logger.Named("go-plugin")},
+	}
 }
 
 // startErrorOf makes sure that an error of go-plugin's, too, is an *Error.
@@ -166,7 +171,7 @@ func (c *Connection) reattach(at reattachment) error {
 // startFailure explains why a process that had printed its handshake was not ready.
 func (c *Connection) startFailure(ctx context.Context, err error) error {
 	var e *Error
-	if !errors.As(c.explain(ctx, "Describe", err), &e) {
+	if !errors.As(c.Explain(ctx, "Describe", err), &e) {
 		return err
 	}
 	out := *e
