@@ -6,10 +6,11 @@ import (
 	"sync"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/pluginhost"
-	"github.com/spf13/cobra"
 )
 
 func newPlugins(a *app) *cobra.Command {

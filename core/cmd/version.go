@@ -5,8 +5,9 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/podrunner/runner/sdk/protocol"
 	"github.com/spf13/cobra"
+
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // Version is core's own version; the build sets it with -ldflags "-X …/core/cmd.Version=1.2.3".

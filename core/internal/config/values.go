@@ -14,10 +14,11 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/podrunner/runner/core/internal/diag"
-	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/podrunner/runner/core/internal/diag"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // value is a value with the expression that it comes from.

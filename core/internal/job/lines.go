@@ -6,8 +6,9 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/podrunner/runner/core/internal/diag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/podrunner/runner/core/internal/diag"
 )
 
 // lines knows where the lines of a YAML text start. The parser tells places as line and column and never where
