@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,9 @@ const goodConfig = `pipeline "default" {
   }
 }
 `
+
+// alsoJSON are the cases of TestValidate that run once more with -json.
+var alsoJSON = []string{"good", "syntax", "plugin-finds-fault", "plugin-schema", "unknown-plugin", "ends-at-start", "before-redaction"}
 
 func TestValidate(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -70,6 +74,9 @@ func TestValidate(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, "validate-"+name, core(t, "", "validate"), dir, "PLUGINS", sum, "SUM")
+			if !slices.Contains(alsoJSON, name) {
+				return
+			}
 			asJSON := core(t, "", "validate", "-json")
 			golden(t, "validate-"+name+"-json", asJSON, dir, "PLUGINS", sum, "SUM")
 			var report struct{ Valid bool }
@@ -175,6 +182,46 @@ func sdkVersion(t *testing.T, description string) string {
 		t.Fatal(err)
 	}
 	return `"` + d.SDKVersion + `"`
+}
+
+// TestPipelineOfACommand puts together the processors of a pipeline for a job, as `test` and `replay` do.
+func TestPipelineOfACommand(t *testing.T) {
+	const source = "  source \"nowhere\" {\n    config {\n      token = env(\"RUNNER_TEST_UNSET\")\n    }\n  }\n"
+	for name, test := range map[string]struct {
+		config, pipeline string
+		code             int
+		want             string
+	}{
+		"good":             {goodConfig, "", exitSuccess, "a line"},
+		"no configuration": {"", "", exitSuccess, "a line"},
+		"source with no plugin and no variable": {
+			"pipeline \"default\" {\n" + source + "  processor \"outcome\" {}\n}\n", "", exitSuccess, "a line",
+		},
+		"the same processor twice": {"pipeline \"default\" {\n  processor \"outcome\" {}\n  processor \"outcome\" {}\n}\n", "", exitSuccess, "a line"},
+		"schema": {
+			"pipeline \"default\" {\n  processor \"sanitize\" {\n    config {\n      mode = \"slwo\"\n    }\n  }\n}\n", "", exitUsage, `Did you mean "slow"?`,
+		},
+		"refused by the plugin": {
+			"pipeline \"default\" {\n  processor \"sanitize\" {\n    config {\n      min_length = 0\n    }\n  }\n}\n", "", exitUsage, "runner.hcl:4:20",
+		},
+		"no such plugin":   {"pipeline \"default\" {\n  processor \"outcom\" {}\n}\n", "", exitUsage, `No processor "outcom"`},
+		"broken plugin":    {"pipeline \"default\" {\n  processor \"crash\" {}\n}\n", "", exitInfrastructure, `Broken processor "crash"`},
+		"no such pipeline": {goodConfig, "defalt", exitUsage, `Did you mean "default"?`},
+		"several pipelines": {
+			"pipeline \"a\" {\n  processor \"outcome\" {}\n}\npipeline \"b\" {\n  processor \"outcome\" {}\n}\n", "", exitUsage, "--pipeline",
+		},
+		"pipeline by name": {
+			"pipeline \"a\" {\n  processor \"crash\" {}\n}\npipeline \"b\" {\n  processor \"outcome\" {}\n}\n", "b", exitSuccess, "a line",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, test.config, "outcome", "sanitize", "crash")
+			r := core(t, "a line\n", "replay", "--pipeline", test.pipeline, "-")
+			if r.code != test.code || !strings.Contains(r.stdout+r.err, test.want) {
+				t.Errorf("got %+v, want %d and %q", r, test.code, test.want)
+			}
+		})
+	}
 }
 
 func TestUsage(t *testing.T) {
