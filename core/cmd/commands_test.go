@@ -38,7 +38,7 @@ func TestValidate(t *testing.T) {
 			[]string{"sanitize"},
 		},
 		"plugin-schema": {
-			"pipeline \"default\" {\n  processor \"sanitize\" {\n    config {\n      min_lenght = 3\n      token      = \"not-for-anybodys-eyes\"\n      mode       = \"slwo\"\n    }\n  }\n}\n",
+			"pipeline \"default\" {\n  processor \"sanitize\" {\n    config {\n      min_lngth = 3\n      token      = \"not-for-anybodys-eyes\"\n      mode       = \"slwo\"\n    }\n  }\n}\n",
 			[]string{"sanitize"},
 		},
 		"unknown-plugin": {

@@ -25,6 +25,10 @@ func newLines(text []byte) lines {
 	l := lines{text: text, starts: []int{0}}
 	for i := 0; i < len(text); {
 		n := 0
+		if c := text[i]; c > '\r' && c < utf8.RuneSelf {
+			i++ // most bytes begin no line end
+			continue
+		}
 		for _, b := range breaks {
 			if bytes.HasPrefix(text[i:], b) {
 				n = len(b)
