@@ -3,7 +3,10 @@ package assembly
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
+
+	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/core/internal/pipeline"
 	"github.com/podrunner/runner/core/internal/pluginhost"
@@ -56,20 +59,25 @@ func (c connection) Explain(ctx context.Context, err error) error {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	if answer, ok := status.FromError(err); ok {
+		return errors.New(answer.Message())
+	}
 	return err
 }
 
-// briefError is an error of the plugin host on one line, as it stands in a job's log and result; the host itself has
-// logged the whole of it.
-type briefError struct{ whole *pluginhost.Error }
-
-func (e briefError) Error() string { return e.whole.Summary() }
-func (e briefError) Unwrap() error { return e.whole }
-
+// brief makes an error of the plugin host one line that stands after the plugin's name in a job's log and result. The
+// host itself has logged the whole of it.
 func brief(err error) error {
 	var whole *pluginhost.Error
-	if errors.As(err, &whole) {
-		return briefError{whole}
+	if !errors.As(err, &whole) {
+		return err
 	}
-	return err
+	text := whole.Detail
+	if whole.Err != nil {
+		text += ": " + whole.Err.Error()
+	}
+	if first, _, _ := strings.Cut(whole.Output, "\n"); strings.HasPrefix(first, "panic: ") || strings.HasPrefix(first, "fatal error: ") {
+		text += ": " + first
+	}
+	return errors.New(text)
 }

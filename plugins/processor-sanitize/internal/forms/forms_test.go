@@ -15,7 +15,7 @@ func TestOf(t *testing.T) {
 	}
 	cases := []struct {
 		name, value string
-		want        []forms.Text
+		want        []text
 	}{
 		{"plain", "tok3n", []text{{forms.Value, "tok3n"}}},
 		{"white space around it", " \ttok 3n\r\n", []text{{forms.Value, "tok 3n"}}},

@@ -74,6 +74,9 @@ const flagged = 1 << 31
 // joined with the last of spans, too. When the text goes on, pending is the number of bytes at its end that may be the
 // beginning of a form; a word at the very end is not found then, but pending.
 func (m *Matcher) Find(spans []Span, text []byte, edges Edges) (found []Span, pending int) {
+	if len(m.label) == 1 {
+		return spans, 0 // there are no forms
+	}
 	row := uint32(0)
 	for i := 0; i < len(text); {
 		// Nothing before i matters. Two bytes that no form begins with lead back to here.

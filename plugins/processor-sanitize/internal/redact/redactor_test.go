@@ -21,12 +21,13 @@ func forms(texts ...string) []match.Form {
 // whole masks a line in one go.
 func whole(r *redact.Redactor, line string) string {
 	var b strings.Builder
+	masks, length := r.Line([]byte(line))
 	at := 0
-	for _, s := range r.Line([]byte(line)) {
+	for _, s := range masks {
 		b.WriteString(line[at:s.Start] + redact.Mask)
 		at = s.End
 	}
-	return b.String() + line[at:]
+	return b.String() + line[at:length]
 }
 
 // inPieces masks a line that comes in pieces.
@@ -69,6 +70,14 @@ func TestPieces(t *testing.T) {
 		{"a word over a border", forms("word:ab"), []string{"x a", "b y"}, "x ********** y"},
 		{"a word that goes on", forms("word:ab"), []string{"x ab", "c ab", ""}, "x abc **********"},
 		{"a word that has begun before", forms("word:ab"), []string{"x", "ab", " y"}, "xab y"},
+		{"a CR at the end", forms("abc"), []string{"x\r"}, "x"},
+		{"two CR at the end", forms("abc"), []string{"x\r\r"}, "x\r"},
+		{"a CR before the last piece", forms("abc"), []string{"x\r", ""}, "x"},
+		{"a CR that does not end the line", forms("abc"), []string{"x\r", "\r", "y"}, "x\r\ry"},
+		{"a CR after a mask", forms("abc"), []string{"abc\r", "", ""}, "**********"},
+		{"a CR between masks", forms("abc"), []string{"abc\r", "abc"}, "**********\r**********"},
+		{"a CR in a form", forms("a\rb"), []string{"xa\r", ""}, "xa"},
+		{"a CR that ends a form", forms("a\r"), []string{"xa\r", ""}, "x**********"},
 		{"only empty pieces", forms("abc"), []string{"", "", ""}, ""},
 	}
 	for _, c := range cases {
@@ -131,7 +140,7 @@ func properties(t *testing.T, list []match.Form, line string, pieces []string) {
 func TestProperties(t *testing.T) {
 	for seed := range uint64(20000) {
 		r := rand.New(rand.NewPCG(seed, 5))
-		alphabet := []string{"ab", "abc", "a b"}[r.IntN(3)]
+		alphabet := []string{"ab", "abc", "a b", "ab\r"}[r.IntN(4)]
 		var list []match.Form
 		for range 1 + r.IntN(4) {
 			list = append(list, match.Form{Text: random(r, alphabet, 1+r.IntN(7)), Word: r.IntN(4) == 0})
@@ -152,6 +161,7 @@ func random(r *rand.Rand, alphabet string, n int) []byte {
 func FuzzPieces(f *testing.F) {
 	f.Add("abc\nbcd\nword:ab", "xabcdabcab", uint64(1))
 	f.Add("a\nb", "ab", uint64(2))
+	f.Add("a\r\n\rb", "a\ra\r", uint64(4))
 	f.Add("\xff\x00\xff", "\xff\x00\xff\x00\xff", uint64(3))
 	f.Fuzz(func(t *testing.T, list, line string, seed uint64) {
 		var texts []string

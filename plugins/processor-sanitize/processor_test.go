@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
+	"github.com/podrunner/runner/plugins/processor-sanitize/internal/redact"
+	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/sdktest"
+)
+
+const secretValue = "hunter2-Zq81"
+
+// jobWith is a job with sensitive variables K0, K1 and so on.
+func jobWith(values ...string) sdktest.Job {
+	var job sdktest.Job
+	for i, v := range values {
+		job.Info.Secrets = append(job.Info.Secrets, sdk.Secret{Key: fmt.Sprint("K", i), Value: []byte(v)})
+	}
+	return job
+}
+
+// piece is a record that goes on in the next one of its step and stream.
+func piece(step string, stream sdk.Stream, text string) sdktest.Line {
+	return sdktest.Line{Step: step, Stream: stream, Text: text, Partial: true}
+}
+
+func last(step string, stream sdk.Stream, text string) sdktest.Line {
+	return sdktest.Line{Step: step, Stream: stream, Text: text}
+}
+
+func TestLinesOfTwoStreamsAndStepsDoNotMix(t *testing.T) {
+	result := sdktest.Replay(t, plugin, jobWith(secretValue),
+		piece("init", sdk.Stdout, "a hunt"),
+		piece("init", sdk.Stderr, "b hunter2"),
+		last("init", sdk.Stdout, "er2-Zq81 c"),
+		piece("init", sdk.Stderr, "-Zq"),
+		last("init", sdk.Stderr, ""),
+		piece("job", sdk.Stdout, "x hunter2-"),
+		last("job", sdk.Stderr, "Zq81 whole "+secretValue),
+		piece("job", sdk.Stdout, ""),
+		last("job", sdk.Stdout, "Zq81"),
+	)
+	sdktest.AssertLines(t, result,
+		"a ********** c", "b hunter2-Zq", "x **********", "Zq81 whole **********")
+}
+
+func TestLongLine(t *testing.T) {
+	// Pieces are 30 KiB: the secret lies over the border of the first two, and at the end of the last one.
+	long := strings.Repeat("x", 30<<10-5)
+	result := sdktest.Replay(t, plugin, jobWith(secretValue), sdktest.Lines(long+secretValue+long+secretValue)...)
+	sdktest.AssertLines(t, result, long+redact.Mask+long+redact.Mask)
+}
+
+func TestSecretLongerThanAPiece(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	value := make([]byte, 64<<10)
+	for i := range value {
+		value[i] = 'a' + byte(r.IntN(26))
+	}
+	almost := string(value[:len(value)-1])
+	result := sdktest.Replay(t, plugin, jobWith(string(value)),
+		sdktest.Lines("<"+string(value)+">", "<"+almost+">", almost)...)
+	sdktest.AssertLines(t, result, "<"+redact.Mask+">", "<"+almost+">", almost)
+}
+
+func TestOneReturnAtTheEndGoes(t *testing.T) {
+	result := sdktest.Replay(t, plugin, sdktest.Job{},
+		sdktest.Lines("a\r", "b\r\r", "\r", "c\rd", strings.Repeat("x", 30<<10-1)+"\r")...)
+	sdktest.AssertLines(t, result, "a", "b\r", "", "c\rd", strings.Repeat("x", 30<<10-1))
+}
+
+func TestResultIsMasked(t *testing.T) {
+	pem := "-----BEGIN KEY-----\nabcdefghijkl\nx=\n-----END KEY-----\n"
+	job := jobWith(secretValue, pem)
+	code := int32(1)
+	job.End = sdk.End{
+		Outcome: "failed", Reason: "exit", ExitCode: &code, Message: "login " + secretValue + "\nfailed",
+		Variables: []sdk.Variable{
+			{Key: "plain", Value: []byte("no secret\xff\r\n")},
+			{Key: "token", Value: []byte("<" + secretValue + ">")},
+			{Key: "key", Value: []byte("the key:\n" + pem + "and one line: abcdefghijkl")},
+		},
+	}
+	result := sdktest.Replay(t, plugin, job, sdktest.Lines("a line")...)
+	sdktest.AssertLines(t, result, "a line",
+		`[runner] sanitize: outcome variable "token" holds a sensitive value, which is masked`,
+		`[runner] sanitize: outcome variable "key" holds a sensitive value, which is masked`)
+	want := []sdk.Variable{
+		{Key: "plain", Value: []byte("no secret\xff\r\n")},
+		{Key: "token", Value: []byte("<**********>")},
+		{Key: "key", Value: []byte("the key:\n**********\nand one line: **********")},
+	}
+	if d := cmp.Diff(want, result.End.Variables); d != "" {
+		t.Errorf("variables (-want +got):\n%s", d)
+	}
+	if got := result.End.Message; got != "login **********\nfailed" {
+		t.Errorf("message %q", got)
+	}
+	if e := result.End; e.Outcome != "failed" || e.Reason != "exit" || *e.ExitCode != 1 {
+		t.Errorf("the rest of the result is %+v", e)
+	}
+}
+
+func TestLineThatNamesAVariableIsMaskedItself(t *testing.T) {
+	job := jobWith("pass-word_1")
+	job.End = sdk.End{Outcome: "success", Variables: []sdk.Variable{{Key: "pass-word_1", Value: []byte("pass-word_1")}}}
+	result := sdktest.Run(t, plugin, job)
+	sdktest.AssertLines(t, result,
+		`[runner] sanitize: outcome variable "**********" holds a sensitive value, which is masked`)
+}
+
+func TestMinLength(t *testing.T) {
+	job := jobWith("abcd", "l")
+	lines := sdktest.Lines("Hello abcde, abcd l")
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "Hello **********e, ********** **********")
+	job.Config = map[string]any{"min_length": 1}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "He**********o **********e, ********** **********")
+	job.Config = map[string]any{"min_length": 8}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "Hello abcde, ********** **********")
+	for _, n := range []int{0, 9, -1} {
+		got := sdktest.Validate(t, plugin, map[string]any{"min_length": n})
+		if len(got) != 1 || got[0].Path != "min_length" || got[0].Severity != "error" {
+			t.Errorf("min_length %d: %+v", n, got)
+		}
+	}
+}
+
+func TestAJobThatCannotBeMaskedIsRefused(t *testing.T) {
+	secrets := []sdk.Secret{{Key: "HUGE", Value: bytes.Repeat([]byte("s3cr3t"), 20_000)}}
+	_, err := start(t.Context(), sdk.Job{Secrets: secrets}, config{MinLength: 4})
+	if err == nil || !strings.Contains(err.Error(), "HUGE") || strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckpointsHoldNoSecret(t *testing.T) {
+	var open openLines
+	r := redact.New([]match.Form{{Text: []byte(secretValue)}, {Text: []byte("hunter3")}})
+	for n := 1; n < len(secretValue); n++ {
+		_, carry := r.Piece(redact.Carry{}, []byte("login "+secretValue[:n]), true)
+		open.put(origin{"job", sdk.Stdout}, carry)
+		saved := open.checkpoint()
+		for k := 2; k <= n; k++ {
+			if bytes.Contains(saved, []byte(secretValue[:k])) {
+				t.Errorf("the checkpoint %q holds %q", saved, secretValue[:k])
+			}
+		}
+		if len(saved) > 16 {
+			t.Errorf("the checkpoint has %d bytes", len(saved))
+		}
+		var again openLines
+		if err := again.restore(saved, r.Valid); err != nil || again.carry(origin{"job", sdk.Stdout}) != carry {
+			t.Errorf("restored to %+v, %v", again, err)
+		}
+	}
+}
+
+func TestDamagedCheckpointsAreRefused(t *testing.T) {
+	var open openLines
+	r := redact.New([]match.Form{{Text: []byte(secretValue)}})
+	_, carry := r.Piece(redact.Carry{}, []byte("login hunt"), true)
+	open.put(origin{"job", sdk.Stdout}, carry)
+	good := open.checkpoint()
+	for n := 2; n < len(good); n++ { // the first byte alone, the version, says that there are no open lines
+		if err := (&openLines{}).restore(good[:n], r.Valid); err == nil {
+			t.Errorf("the first %d of %d bytes are taken", n, len(good))
+		}
+	}
+	other := redact.New([]match.Form{{Text: []byte("abc")}})
+	if err := (&openLines{}).restore(good, other.Valid); err == nil {
+		t.Error("the checkpoint of other secrets is taken")
+	}
+	if err := (&openLines{}).restore(append([]byte{9}, good[1:]...), r.Valid); err == nil {
+		t.Error("another version is taken")
+	}
+}
+
+func TestCheckpointOfUnchangedLinesIsTheSameBytes(t *testing.T) {
+	var open openLines
+	open.put(origin{"job", sdk.Stdout}, redact.Carry{Word: true})
+	first := open.checkpoint()
+	open.put(origin{"job", sdk.Stdout}, redact.Carry{Word: true})
+	if second := open.checkpoint(); &first[0] != &second[0] {
+		t.Error("encoded anew")
+	}
+	open.put(origin{"job", sdk.Stdout}, redact.Carry{})
+	if got := open.checkpoint(); got != nil {
+		t.Errorf("with no open lines it is %q", got)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "runner-processor-sanitize")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		t.Fatal(err)
+	}
+	sdktest.Conformance(t, sdktest.Binary{
+		Path:    path,
+		Secrets: []sdk.Secret{{Key: "TOKEN", Value: []byte(secretValue)}, {Key: "PIN", Value: []byte("12")}},
+		Lines: []sdktest.Line{
+			{Text: "login " + secretValue},
+			{Text: "pin 12\r"},
+			{Text: strings.Repeat(secretValue+"x", 5000)},
+			piece("job", sdk.Stdout, "hunter"), last("job", sdk.Stdout, "2-Zq81"),
+		},
+	})
+}
