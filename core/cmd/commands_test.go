@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/core/internal/version"
 )
 
 const goodConfig = `pipeline "default" {
@@ -242,10 +243,10 @@ func TestVersion(t *testing.T) {
 	inFolder(t, "not a configuration, and not read")
 	r := core(t, "", "version", "-json")
 	var b buildInfo
-	if err := json.Unmarshal([]byte(r.stdout), &b); err != nil || r.code != exitSuccess || b.Version != Version || b.Protocol != 1 || b.Go == "" {
+	if err := json.Unmarshal([]byte(r.stdout), &b); err != nil || r.code != exitSuccess || b.Version != version.String() || b.Protocol != 1 || b.Go == "" {
 		t.Errorf("got %+v", r)
 	}
-	if r = core(t, "", "version"); r.code != exitSuccess || !strings.HasPrefix(r.stdout, "core "+Version+" (plugin protocol 1, go") {
+	if r = core(t, "", "version"); r.code != exitSuccess || !strings.HasPrefix(r.stdout, "core "+version.String()+" (plugin protocol 1, go") {
 		t.Errorf("got %+v", r)
 	}
 }

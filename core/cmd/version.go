@@ -7,11 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/podrunner/runner/core/internal/version"
 	"github.com/podrunner/runner/sdk/protocol"
 )
-
-// Version is core's own version; the build sets it with -ldflags "-X …/core/cmd.Version=1.2.3".
-var Version = "dev"
 
 // buildInfo is what `core version -json` prints.
 type buildInfo struct {
@@ -41,7 +39,7 @@ func newVersion(a *app) *cobra.Command {
 // thisBuild describes the running binary.
 func thisBuild() buildInfo {
 	b := buildInfo{
-		Version:  Version,
+		Version:  version.String(),
 		Protocol: protocol.Version,
 		Go:       runtime.Version(),
 		OS:       runtime.GOOS,
