@@ -12,7 +12,7 @@ import (
 func doubleDashes(root *cobra.Command, args []string) []string {
 	long := map[string]bool{"help": true}
 	collectFlags(root, long)
-	out := append([]string(nil), args...)
+	out := append([]string{}, args...) // never nil: cobra would take the process's own arguments
 	for i, arg := range out {
 		if arg == "--" {
 			break

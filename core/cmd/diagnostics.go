@@ -4,8 +4,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/podrunner/runner/core/internal/diag"
 	"golang.org/x/term"
+
+	"github.com/podrunner/runner/core/internal/diag"
 )
 
 // printDiagnostics prints diagnostics for people on standard error.

@@ -61,6 +61,7 @@ func (a *app) report(err error) int {
 		}
 		code = exit.code
 	}
-	fmt.Fprintf(a.redact.Writer(a.err), "core: %v\n", err)
+	// When this can't be written, there is nobody to tell.
+	_, _ = fmt.Fprintf(a.redact.Writer(a.err), "core: %v\n", err)
 	return code
 }

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/spf13/cobra"
+
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/diag"
-	"github.com/spf13/cobra"
 )
 
 // fmtFlags are the flags of `core fmt`.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/pluginhost"
-	"github.com/spf13/cobra"
 )
 
 func newPlugins(a *app) *cobra.Command {
@@ -84,17 +84,24 @@ func listPlugins(ctx context.Context, a *app, host *pluginhost.Host, asJSON bool
 		_, err := fmt.Fprintln(a.err, "No plugins found. Set "+assembly.EnvPluginDir+", or plugin_dir in runner.hcl, to the folder that holds them.")
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tVERSION\tPATH\tFROM\tCHECKSUM")
+	return writeList(a, list)
+}
+
+// writeList prints plugins as a table, and below it, on standard error, what is wrong with them.
+func writeList(a *app, list []listedPlugin) error {
+	rows := [][]string{{"NAME", "KIND", "VERSION", "PATH", "FROM", "CHECKSUM"}}
 	for _, p := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, p.Kind, orDash(p.Version), orDash(p.Path), p.From, orDash(p.Checksum))
+		rows = append(rows, []string{p.Name, p.Kind, p.Version, p.Path, p.From, p.Checksum})
 	}
-	if err := w.Flush(); err != nil {
+	if err := writeTable(a.out, rows); err != nil {
 		return err
 	}
 	for _, p := range list {
-		if p.Problem != "" {
-			fmt.Fprintln(a.err, "\n"+p.Problem)
+		if p.Problem == "" {
+			continue
+		}
+		if _, err := fmt.Fprintln(a.err, "\n"+p.Problem); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -114,13 +121,6 @@ func lookAt(ctx context.Context, host *pluginhost.Host, f pluginhost.Found) list
 	}
 	p.Version, p.Description = plugin.Description().GetVersion(), plugin.Description().GetDescription()
 	return p
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 func newPluginsDescribe(a *app) *cobra.Command {
@@ -181,17 +181,16 @@ func newPluginsVerify(a *app) *cobra.Command {
 }
 
 func verifyPlugins(a *app, c *config.Config, host *pluginhost.Host) error {
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tRESULT\tCHECKSUM")
+	rows := [][]string{{"NAME", "KIND", "RESULT", "CHECKSUM"}}
 	code := exitSuccess
 	for _, u := range usedPlugins(c) {
 		result, sum, good := verify(host, u, c.Plugin(u.name))
 		if !good {
 			code = exitUsage
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.name, u.kind, result, orDash(sum))
+		rows = append(rows, []string{u.name, string(u.kind), result, sum})
 	}
-	if err := w.Flush(); err != nil {
+	if err := writeTable(a.out, rows); err != nil {
 		return err
 	}
 	return silent(code)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/diag"
-	"github.com/spf13/cobra"
 )
 
 func newValidate(a *app) *cobra.Command {

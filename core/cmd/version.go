@@ -5,12 +5,11 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/podrunner/runner/sdk/protocol"
 	"github.com/spf13/cobra"
-)
 
-// Version is core's own version; the build sets it with -ldflags "-X …/core/cmd.Version=1.2.3".
-var Version = "dev"
+	"github.com/podrunner/runner/core/internal/version"
+	"github.com/podrunner/runner/sdk/protocol"
+)
 
 // buildInfo is what `core version -json` prints.
 type buildInfo struct {
@@ -40,7 +39,7 @@ func newVersion(a *app) *cobra.Command {
 // thisBuild describes the running binary.
 func thisBuild() buildInfo {
 	b := buildInfo{
-		Version:  Version,
+		Version:  version.String(),
 		Protocol: protocol.Version,
 		Go:       runtime.Version(),
 		OS:       runtime.GOOS,

@@ -196,16 +196,20 @@ func (a *assembler) decode(p *part) bool {
 
 // fault notes that a plugin can't be had: a diagnostic where it is used and, unless the user mends it there, an error.
 func (a *assembler) fault(p *part, err error) {
-	d := diag.Diagnostic{
-		Summary: fmt.Sprintf("No %s %q", p.kind, p.use.Name),
+	word := "Unusable"
+	var known *pluginhost.Error
+	switch {
+	case !pluginhost.IsConfiguration(err):
+		word = "Broken"
+		a.errs = append(a.errs, err)
+	case errors.As(err, &known) && known.Reason == pluginhost.NotFound:
+		word = "No"
+	}
+	a.diags = append(a.diags, diag.Diagnostic{
+		Summary: fmt.Sprintf("%s %s %q", word, p.kind, p.use.Name),
 		Detail:  upperFirst(err.Error()),
 		Range:   p.use.Range,
-	}
-	if !pluginhost.IsConfiguration(err) {
-		d.Summary = fmt.Sprintf("Broken %s %q", p.kind, p.use.Name)
-		a.errs = append(a.errs, err)
-	}
-	a.diags = append(a.diags, d)
+	})
 }
 
 func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/go-hclog"
+
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/pluginhost"
 )

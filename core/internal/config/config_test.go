@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/podrunner/runner/core/internal/diag"
 )
 
@@ -106,13 +107,14 @@ func TestTooLarge(t *testing.T) {
 // TestDeepExpressions makes sure that no expression exhausts the stack, which would end the process.
 func TestDeepExpressions(t *testing.T) {
 	for _, expression := range []string{
-		strings.Repeat("-", MaxBytes/2) + "1",
-		strings.Repeat("!", MaxBytes/2) + "true",
-		strings.Repeat("1+", MaxBytes/4) + "1",
-		strings.Repeat("true ? 1 : ", MaxBytes/16) + "1",
-		strings.Repeat("a.", MaxBytes/4) + "a",
-		strings.Repeat("[", MaxBytes/2),
-		strings.Repeat(`"${`, MaxBytes/4),
+		strings.Repeat("-", 2*maxOperators) + "1",
+		strings.Repeat("!", 2*maxOperators) + "true",
+		strings.Repeat("1+", 2*maxOperators) + "1",
+		strings.Repeat("true ? 1 : ", 2*maxOperators) + "1",
+		strings.Repeat("a.", 2*maxOperators) + "a",
+		strings.Repeat("a::", 2*maxOperators) + "a()",
+		strings.Repeat("[", 2*maxDepth),
+		strings.Repeat(`"${`, 2*maxDepth),
 	} {
 		text := "runner {\n  concurrency = " + expression + "\n}\n"
 		c, diags := parse(&diag.File{Name: "runner.hcl", Text: []byte(text)})

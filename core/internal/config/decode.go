@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
 	"github.com/podrunner/runner/core/internal/diag"
 	"github.com/podrunner/runner/core/internal/suggest"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
@@ -143,7 +144,7 @@ func (d *decoder) count(b *pluginv1.NestedBlock, found []*hclsyntax.Block, at hc
 		most = 1
 	}
 	if len(found) < least {
-		d.add(d.source.errorAt(at, "Missing block", fmt.Sprintf("At least %s %q needed here.", plural(least, "block", "blocks"), b.GetType())))
+		d.add(d.source.errorAt(at, "Missing block", fmt.Sprintf("At least %s %q must stand here.", plural(least, "block", "blocks"), b.GetType())))
 	}
 	if most == 1 && len(found) > 1 {
 		d.add(d.source.second(found[0], found[1]))

@@ -9,9 +9,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/podrunner/runner/core/internal/suggest"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/podrunner/runner/core/internal/suggest"
 )
 
 // scope is what an expression of one file can refer to: functions and locals. A local is evaluated when an expression

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 

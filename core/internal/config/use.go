@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
 	"github.com/podrunner/runner/core/internal/diag"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 

@@ -14,10 +14,11 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/podrunner/runner/core/internal/diag"
-	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/podrunner/runner/core/internal/diag"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // value is a value with the expression that it comes from.
@@ -141,7 +142,7 @@ func (d *decoder) scalar(v cty.Value, a *pluginv1.Attribute, k pluginv1.Kind, at
 	x, err := known.decode(v)
 	if err != nil {
 		detail := fmt.Sprintf("%s takes %s.", subject, known.wants)
-		if !a.GetSensitive() && err != errType {
+		if !a.GetSensitive() && !errors.Is(err, errType) {
 			detail += fmt.Sprintf(" Here: %s.", d.source.scope.mask(err.Error(), nil))
 		}
 		d.add(d.source.errorAt(at, "Wrong value", detail))
@@ -288,16 +289,16 @@ func whole(f *big.Float) (any, error) {
 }
 
 func decodeRegexp(v cty.Value) (any, error) {
-	text, err := decodeString(v)
+	text, err := convert.Convert(v, cty.String)
 	if err != nil {
-		return nil, err
+		return nil, errType
 	}
-	if _, err := syntax.Parse(text.(string), syntax.Perl); err != nil {
+	if _, err := syntax.Parse(text.AsString(), syntax.Perl); err != nil {
 		var reason *syntax.Error
 		if errors.As(err, &reason) {
 			return nil, errors.New(reason.Code.String())
 		}
 		return nil, errType
 	}
-	return text, nil
+	return text.AsString(), nil
 }

@@ -30,43 +30,53 @@ func TestText(t *testing.T) {
 		"file":     {Diagnostic{Summary: "S", Range: Range{File: f}}, Style{}, "Error: S\n  on a.hcl\n\n"},
 		"no text": {
 			Diagnostic{Summary: "S", Range: Range{File: &File{Name: "x"}, Start: Pos{3, 2, 40}}},
-			Style{}, "Error: S\n  on x:3:2\n\n",
+			Style{},
+			"Error: S\n  on x:3:2\n\n",
 		},
 		"warning": {
 			Diagnostic{Severity: Warning, Summary: "S", Range: at(f, "first", 5)},
-			Style{}, "Warning: S\n  on a.hcl:1:1\n    1 | first = 1\n      | ^^^^^\n\n",
+			Style{},
+			"Warning: S\n  on a.hcl:1:1\n    1 | first = 1\n      | ^^^^^\n\n",
 		},
 		"after what is hidden": {
 			Diagnostic{Summary: "S", Range: at(f, "größe", 7)},
-			Style{}, "Error: S\n  on a.hcl:2:23\n    2 | \tkey = (hidden) größe = 2\n      | \t               ^^^^^\n\n",
+			Style{},
+			"Error: S\n  on a.hcl:2:23\n    2 | \tkey = (hidden) größe = 2\n      | \t               ^^^^^\n\n",
 		},
 		"what is hidden": {
 			Diagnostic{Summary: "S", Range: at(f, `"secret"`, 8)},
-			Style{}, "Error: S\n  on a.hcl:2:8\n    2 | \tkey = (hidden) größe = 2\n      | \t      ^^^^^^^^\n\n",
+			Style{},
+			"Error: S\n  on a.hcl:2:8\n    2 | \tkey = (hidden) größe = 2\n      | \t      ^^^^^^^^\n\n",
 		},
 		"before what is hidden": {
 			Diagnostic{Summary: "S", Range: at(f, `= "secret"`, 2)},
-			Style{}, "Error: S\n  on a.hcl:2:6\n    2 | \tkey = (hidden) größe = 2\n      | \t    ^^\n\n",
+			Style{},
+			"Error: S\n  on a.hcl:2:6\n    2 | \tkey = (hidden) größe = 2\n      | \t    ^^\n\n",
 		},
 		"several lines": {
 			Diagnostic{Summary: "S", Range: at(f, "= 1", 30)},
-			Style{}, "Error: S\n  on a.hcl:1:7\n    1 | first = 1\n      |       ^^^\n\n",
+			Style{},
+			"Error: S\n  on a.hcl:1:7\n    1 | first = 1\n      |       ^^^\n\n",
 		},
 		"end of the file": {
 			Diagnostic{Summary: "S", Range: Range{File: f, Start: Pos{4, 1, len(f.Text)}, End: Pos{4, 1, len(f.Text)}}},
-			Style{}, "Error: S\n  on a.hcl:4:1\n    4 | \n      | ^\n\n",
+			Style{},
+			"Error: S\n  on a.hcl:4:1\n    4 | \n      | ^\n\n",
 		},
 		"colour": {
 			Diagnostic{Summary: "S", Range: at(f, "last", 4)},
-			Style{Color: true}, "\x1b[31mError\x1b[0m: S\n  on a.hcl:3:1\n    3 | last\n      | \x1b[31m^^^^\x1b[0m\n\n",
+			Style{Color: true},
+			"\x1b[31mError\x1b[0m: S\n  on a.hcl:3:1\n    3 | last\n      | \x1b[31m^^^^\x1b[0m\n\n",
 		},
 		"width": {
 			Diagnostic{Summary: "S", Detail: "One two three four.\n    Five six seven.\n\nEnd."},
-			Style{Width: 14}, "Error: S\n  One two\n  three four.\n      Five six\n      seven.\n\n  End.\n\n",
+			Style{Width: 14},
+			"Error: S\n  One two\n  three four.\n      Five six\n      seven.\n\n  End.\n\n",
 		},
 		"control characters": {
 			Diagnostic{Summary: "S\x1b[2J", Detail: "D\x07."},
-			Style{}, "Error: S\uFFFD[2J\n  D\uFFFD.\n\n",
+			Style{},
+			"Error: S\uFFFD[2J\n  D\uFFFD.\n\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

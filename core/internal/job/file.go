@@ -11,9 +11,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/podrunner/runner/core/internal/diag"
 	"github.com/podrunner/runner/core/internal/suggest"
-	"go.yaml.in/yaml/v3"
 )
 
 // maxJobFileBytes bounds a job file: what a job may hold, and room for its notation.

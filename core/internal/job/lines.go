@@ -6,8 +6,9 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/podrunner/runner/core/internal/diag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/podrunner/runner/core/internal/diag"
 )
 
 // lines knows where the lines of a YAML text start. The parser tells places as line and column and never where
@@ -24,6 +25,10 @@ func newLines(text []byte) lines {
 	l := lines{text: text, starts: []int{0}}
 	for i := 0; i < len(text); {
 		n := 0
+		if c := text[i]; c > '\r' && c < utf8.RuneSelf {
+			i++ // most bytes begin no line end
+			continue
+		}
 		for _, b := range breaks {
 			if bytes.HasPrefix(text[i:], b) {
 				n = len(b)
