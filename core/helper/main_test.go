@@ -26,7 +26,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "runner-helper")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v1.2.3", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -70,7 +70,7 @@ func TestCommandLine(t *testing.T) {
 		{"unknown", []string{"agnet"}, 2},
 		{"entrypoint-help", []string{"entrypoint", "-h"}, 0},
 		{"entrypoint-missing", []string{"entrypoint", "-script", "s"}, 2},
-		{"entrypoint-unknown-flag", []string{"entrypoint", "-scirpt", "s"}, 2},
+		{"entrypoint-unknown-flag", []string{"entrypoint", "-no-such-flag", "s"}, 2},
 		{"entrypoint-lifeline", []string{
 			"entrypoint", "-script", "s", "-workdir", "w", "-spool", "s", "-lifeline", "socket",
 		}, 2},

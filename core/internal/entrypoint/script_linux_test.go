@@ -29,7 +29,7 @@ func runShell(t *testing.T, how invocation) result {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f) // descriptor 3
 	}
 	out, err := cmd.CombinedOutput()

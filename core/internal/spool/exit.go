@@ -83,7 +83,7 @@ func ReadExit(dir string) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	exit := Exit{}
 	end, err := scan(f, func(fr frame) error {
 		if fr.flags&flagExit == 0 {

@@ -36,11 +36,17 @@ func newWatch(dir string) *watch {
 }
 
 func (w *watch) follow(events *fsnotify.Watcher) {
-	defer events.Close()
+	defer func() { _ = events.Close() }()
 	for {
 		select {
-		case <-events.Events:
-		case <-events.Errors: // an overflow: events were lost, so there were some
+		case _, open := <-events.Events:
+			if !open {
+				return
+			}
+		case _, open := <-events.Errors: // an overflow: events were lost, so there were some
+			if !open {
+				return
+			}
 		case <-w.quit:
 			return
 		}

@@ -73,7 +73,7 @@ func (e *Executor) findSpace(ctx context.Context) (space, error) {
 		return *e.space, nil
 	}
 	dir := filepath.Join(e.folder.path, "probe")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it goes with the folder at the latest
 	s, err := probe(ctx, e.opts.Helper, dir)
 	if err != nil {
 		return space{}, err

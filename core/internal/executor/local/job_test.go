@@ -211,6 +211,66 @@ func TestFiles(t *testing.T) {
 		"read-only", "read-only", "read-only", "read-only", "runner-helper dev")
 }
 
+// TestRights: a step has no more rights than its user, and sees no process but its own.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	r := start(t, newExecutor(t, nil), job.Job{Commands: []string{
+		"id -u", "grep -E 'CapEff|CapAmb' /proc/self/status", "tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f2",
+	}})
+	out, res := follow(t, r)
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	lines := out.lines["job stdout"]
+	if lines[0] != itoa(os.Geteuid()) || !strings.HasSuffix(lines[2], "\t0000000000000000") {
+		t.Errorf("got %q", lines)
+	}
+	if os.Geteuid() != 0 && !strings.HasSuffix(lines[1], "\t0000000000000000") {
+		t.Errorf("an ordinary user has capabilities: %q", lines[1])
+	}
+	if r.space.pid && lines[3] != "entrypoint" {
+		t.Errorf("process 1 is %q", lines[3])
+	}
+}
+
+// TestSpoolsOfOthersAreHidden has the private folder outside /tmp, which a job has its own of.
+func TestSpoolsOfOthersAreHidden(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/var/tmp", "runner-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	e := newExecutor(t, func(o *Options) { o.TempDir = dir })
+	out, res := follow(t, start(t, e, job.Job{Commands: []string{"ls -A " + e.folder.path, "echo end", "ls /mount/spool"}}))
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	wantLines(t, out, "job stdout", "end", "00000000000000000001.spool")
+}
+
+// TestWithoutProcessNamespace is for machines that do not let a job have its own /proc.
+func TestWithoutProcessNamespace(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, nil)
+	e.space = &space{user: os.Geteuid() != 0}
+	r := start(t, e, job.Job{Commands: []string{
+		"while ! [ -p fifo ]; do sleep 0.01; done", hold, "sleep 1000 &", "setsid sleep 1000 &", "exit 6",
+	}})
+	h := newHolder(t, r)
+	out, res := follow(t, r)
+	wantOutcome(t, res, job.Failed, job.ReasonExit, 6)
+	wantLines(t, out, "job stdout", "held")
+	h.gone()
+}
+
+// TestProbeError has a helper that can make no space.
+func TestProbeError(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, func(o *Options) { o.Helper = "/bin/false" })
+	j := job.Job{ID: "1", Commands: []string{"true"}}
+	_, err := e.Start(t.Context(), &j)
+	if err == nil || !strings.Contains(err.Error(), "--executor kubernetes") || !strings.Contains(err.Error(), "user namespaces") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestBadNames(t *testing.T) {
 	t.Parallel()
 	e := newExecutor(t, nil)

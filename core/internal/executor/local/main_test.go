@@ -20,7 +20,8 @@ const asUser = "RUNNER_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCore) != "" {
-		os.Exit(runAsCore())
+		runAsCore()
+		os.Exit(1) // it ends only by a kill
 	}
 	os.Exit(testMain(m))
 }
@@ -29,7 +30,7 @@ func testMain(m *testing.M) int {
 	if helperPath = os.Getenv(asUser); helperPath == "" {
 		dir, err := os.MkdirTemp("", "runner-test-")
 		if err == nil {
-			defer os.RemoveAll(dir)
+			defer func() { _ = os.RemoveAll(dir) }()
 			err = buildHelper(dir)
 		}
 		if err != nil {

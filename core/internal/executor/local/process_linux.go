@@ -26,7 +26,7 @@ func startProcess(path string, args, env []string, attributes *syscall.SysProcAt
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // the helper has its own
 	p := &process{cmd: exec.Command(path, args...), lifeline: lifeline}
 	p.cmd.Env, p.cmd.Dir = env, "/"
 	p.cmd.Stdin, p.cmd.Stderr = in, &p.said

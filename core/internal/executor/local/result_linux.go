@@ -36,20 +36,20 @@ func (r *run) Result(ctx context.Context) (executor.Result, error) {
 	return res, nil
 }
 
-// judge comes to the outcome by the last step that was to run, and by whether the job was told to end before.
+// judge comes to the outcome by the last step that was to run. A request to end the job counts unless that step had ended
+// by itself before, and was the last one or failed.
 func (r *run) judge() executor.Result {
 	r.mu.Lock()
 	ending := r.ending
 	r.mu.Unlock()
 	last := r.last()
-	if last.err == nil && last.exit != nil && (ending == nil || last.exit.Finished.Before(ending.at)) {
-		if done := last == r.steps[len(r.steps)-1]; done || last.exit.Code != 0 || ending == nil {
-			return judgeExit(last)
-		}
-	}
-	if ending != nil {
+	byItself := last.exit != nil && (ending == nil || last.exit.Finished.Before(ending.at))
+	switch {
+	case byItself && (last == r.steps[len(r.steps)-1] || !last.succeeded()):
+		return judgeExit(last)
+	case ending != nil:
 		res := executor.Result{Outcome: ending.outcome, Reason: ending.reason, Message: ending.message}
-		if last.exit != nil {
+		if last.exit != nil && !byItself {
 			res.ExitCode = &last.exit.Code
 		}
 		return res

@@ -86,7 +86,7 @@ func writeFiles(dir string, files []job.File) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for _, f := range files {
 		if err := root.WriteFile(f.Name, f.Contents, 0o600); err != nil {
 			return fmt.Errorf("write file %q of the job: %w", f.Name, err)
@@ -139,7 +139,7 @@ func (r *run) runStep(s *step) bool {
 	r.process = nil
 	r.mu.Unlock()
 	s.takeEvidence(ended)
-	return s.exit != nil && s.exit.Code == 0 && s.exit.Failure == ""
+	return s.succeeded()
 }
 
 // launch starts the helper of a step, unless the job is to end.

@@ -101,8 +101,8 @@ func (s space) try(ctx context.Context, helper, dir string) error {
 	cmd.SysProcAttr.Pdeathsig = 0 // ctx is enough for so short a life
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return errors.New(strings.TrimSpace(said.String()))
+	if text := strings.TrimSpace(said.String()); errors.As(err, &exit) && text != "" {
+		return errors.New(text)
 	}
 	return err
 }

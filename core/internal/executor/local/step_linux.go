@@ -81,6 +81,9 @@ func (r *run) tree(s *step) jobroot.Spec {
 	}
 }
 
+// succeeded tells whether there is evidence that the step ended well.
+func (s *step) succeeded() bool { return s.exit != nil && s.exit.Code == 0 && s.exit.Failure == "" }
+
 // takeEvidence reads the exit record that a helper has left. ended says how the helper ended.
 func (s *step) takeEvidence(ended string) {
 	exit, err := spool.ReadExit(s.spool)
