@@ -30,7 +30,8 @@ type Finisher interface {
 // it. A plugin process that dies is replaced, and its jobs go on from their last checkpoint.
 type Checkpointer interface {
 	// Checkpoint returns the state after the last line seen; nil is the state of a new value. It is called after each
-	// batch, so it should be cheap when nothing has changed: return the same bytes, not to be changed afterwards.
+	// batch, so it should be cheap when nothing has changed: return the same bytes, not to be changed afterwards. At most
+	// 2 MiB.
 	Checkpoint() ([]byte, error)
 	// Restore puts a new value into the state that Checkpoint returned in another process, perhaps one of an older
 	// version. It is called at most once, before the first line.

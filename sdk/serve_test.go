@@ -63,10 +63,15 @@ var plugins = map[string]sdk.Plugin{
 	})},
 }
 
+// programTimeout ends a program that should have ended by itself.
+const programTimeout = 30 * time.Second
+
 // program is this test binary as a plugin's program.
 func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), servedPlugin+"="+name)
 	return cmd
 }

@@ -57,7 +57,8 @@ func start(b Binary) (*process, error) {
 	})
 	rpc, err := p.client.Client()
 	if err != nil {
-		return nil, p.failed("start", err)
+		return nil, p.failed("start", fmt.Errorf("the first line on standard output is the handshake, 1|%d|unix|PATH|grpc, within %v: %w",
+			protocol.Version, startTimeout, err))
 	}
 	raw, err := rpc.Dispense(protocol.Name)
 	if err != nil {
