@@ -65,7 +65,13 @@ type core struct {
 // command prepares a run. The environment holds PATH, HOME and TMPDIR.
 func command(t *testing.T, args ...string) *core {
 	t.Helper()
-	c := &core{Cmd: exec.CommandContext(t.Context(), filepath.Join(bin, "core"), args...), temp: t.TempDir()}
+	// A socket's path is short: the folder must not have the test's name in its path.
+	temp, err := os.MkdirTemp("", "e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(temp) })
+	c := &core{Cmd: exec.CommandContext(t.Context(), filepath.Join(bin, "core"), args...), temp: temp}
 	c.Dir = t.TempDir()
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "TMPDIR=" + c.temp}
 	c.Stdout, c.Stderr = &c.stdout, &c.stderr
