@@ -13,8 +13,8 @@ import (
 // defaultGrace is what a step that is told to end has before it is killed.
 const defaultGrace = 10 * time.Second
 
-func runEntrypoint(args []string, stderr io.Writer) int {
-	config, code := parseEntrypoint(args, stderr)
+func runEntrypoint(args []string, stdout, stderr io.Writer) int {
+	config, code := parseEntrypoint(args, stdout, stderr)
 	if code >= 0 {
 		return code
 	}
@@ -26,7 +26,7 @@ func runEntrypoint(args []string, stderr io.Writer) int {
 }
 
 // parseEntrypoint returns the configuration, and an exit code when there is nothing to run, else -1.
-func parseEntrypoint(args []string, stderr io.Writer) (entrypoint.Config, int) {
+func parseEntrypoint(args []string, stdout, stderr io.Writer) (entrypoint.Config, int) {
 	var c entrypoint.Config
 	lifeline := ""
 	flags := flag.NewFlagSet("runner-helper entrypoint", flag.ContinueOnError)
@@ -44,8 +44,8 @@ func parseEntrypoint(args []string, stderr io.Writer) (entrypoint.Config, int) {
 	flags.Usage = func() {} // for -h alone
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		_, _ = io.WriteString(stderr, "Usage: runner-helper entrypoint FLAGS\n\n")
-		flags.SetOutput(stderr)
+		_, _ = io.WriteString(stdout, "Usage: runner-helper entrypoint FLAGS\n\n")
+		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return c, 0
 	}

@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	switch args[0] {
 	case "entrypoint":
-		return runEntrypoint(args[1:], stderr)
+		return runEntrypoint(args[1:], stdout, stderr)
 	case "probe":
 		return runProbe(args[1:], stderr)
 	case "version", "--version":

@@ -309,6 +309,29 @@ func TestNextWaitsForRecordsOnly(t *testing.T) {
 	<-got
 }
 
+// TestReleaseByAReaderThatWaited: a reader that was there before the first record releases as any other.
+func TestReleaseByAReaderThatWaited(t *testing.T) {
+	dir := t.TempDir()
+	w := newWriter(t, dir, Options{})
+	r := newReader(t, dir, 1)
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Next(canceled); err == nil {
+		t.Fatal("there is no record yet")
+	}
+	mustAppend(t, w, some(1, 10))
+	if _, err := r.Next(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Release(10); err != nil {
+		t.Fatal(err)
+	}
+	mustFinish(t, w)
+	if exit, err := ReadExit(dir); err != nil || exit.Records != 10 {
+		t.Errorf("exit record %+v, %v", exit, err)
+	}
+}
+
 func TestNextEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	w := newWriter(t, dir, Options{})

@@ -234,7 +234,7 @@ func TestRights(t *testing.T) {
 // TestSpoolsOfOthersAreHidden has the private folder outside /tmp, which a job has its own of.
 func TestSpoolsOfOthersAreHidden(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("/var/tmp", "runner-test-")
+	dir, err := os.MkdirTemp("/var/tmp", "runner-test-") //nolint:usetesting // that would be in /tmp
 	if err != nil {
 		t.Fatal(err)
 	}
