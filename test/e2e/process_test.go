@@ -62,7 +62,10 @@ func waitGone(t *testing.T, within time.Duration, pids ...int) {
 			continue // it is gone
 		}
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll, int(max(0, time.Until(deadline).Milliseconds())))
+		n, err := 0, error(unix.EINTR)
+		for err == unix.EINTR { //nolint:errorlint // unix.Poll returns the bare errno
+			n, err = unix.Poll(poll, int(max(0, time.Until(deadline).Milliseconds())))
+		}
 		if err != nil || n == 0 {
 			t.Errorf("process %d (%s) is still there: %v", pid, program(pid), err)
 		}

@@ -45,6 +45,6 @@ func defaultLocal() Local {
 		Workdir:  "/jobs",
 		Lifetime: time.Hour,
 		XTrace:   true,
-		Grace:    5 * time.Second,
+		Grace:    3 * time.Second,
 	}
 }

@@ -18,7 +18,8 @@ type Executor interface {
 	Start(ctx context.Context, job *job.Job) (Run, error)
 }
 
-// Run is a job that has been started. Next and Ack are for one goroutine; the other methods are safe for concurrent use.
+// Run is a job that has been started. Its methods are safe for concurrent use, but Next is for one goroutine at a time. In
+// particular Ack does not wait for a Next that waits: it is what makes room for the records that Next waits for.
 type Run interface {
 	// Next returns the next records of the job's log, of its init step first, as soon as there are any. The batch
 	// belongs to the caller. It returns io.EOF after the last record, when the job is over. Any other error says that

@@ -17,15 +17,19 @@ import (
 const readBytes = 256 << 10
 
 // Reader reads a spool from some record on, while it is written or afterwards. Its methods are for one goroutine at a time,
-// WriterGone excepted. Readers know nothing of each other.
+// but for Release and WriterGone, which are for any: a reader that waits must not hold up the release that the writer, and so
+// the reader, waits for. Readers know nothing of each other.
 type Reader struct {
 	dir, step string
 	// from is the first record that is wanted, next the one whose frame comes next.
 	from, next uint64
 	tally      Tally
 	file       *os.File
-	// passed are the segments that were opened and not released, the open one last.
-	passed []uint64
+	// current is the first record of the open segment.
+	current uint64
+	// releasing guards passed: the segments that were opened and not released, the open one last.
+	releasing sync.Mutex
+	passed    []uint64
 	// buf[at:have] is read and not decoded; offset is the file's offset of buf[0].
 	buf      []byte
 	at, have int
@@ -128,7 +132,7 @@ func (r *Reader) fill() (bool, error) {
 	if n, err := r.read(); n > 0 || err != nil {
 		return n > 0, err
 	}
-	if r.next == r.passed[len(r.passed)-1] {
+	if r.next == r.current {
 		return false, nil // this segment has no record yet, so it is the newest
 	}
 	// The next segment is named after the next record, so one of that name says that this one has no more.
@@ -204,8 +208,10 @@ func (r *Reader) open(first uint64) error {
 	} else {
 		_ = r.file.Close() // it was only read
 	}
-	r.file, r.next, r.tally = f, first, before
+	r.file, r.current, r.next, r.tally = f, first, first, before
+	r.releasing.Lock()
 	r.passed = append(r.passed, first)
+	r.releasing.Unlock()
 	r.at, r.have, r.offset = 0, 0, int64(headerBytes)
 	return nil
 }
@@ -252,8 +258,10 @@ func (r *Reader) Exit() (Exit, bool) {
 func (r *Reader) Tally() Tally { return r.tally }
 
 // Release is the function Release, for a caller who reads and releases as he goes: it touches the disk only when a segment
-// is done with, and it removes only segments that this reader has been through.
+// is done with, and it removes only segments that this reader has been through. It may be called from any goroutine.
 func (r *Reader) Release(through uint64) error {
+	r.releasing.Lock()
+	defer r.releasing.Unlock()
 	var err error
 	r.passed, err = removeThrough(r.dir, r.passed, through)
 	return err

@@ -61,7 +61,7 @@ func (e *Executor) Start(ctx context.Context, j *job.Job) (executor.Run, error) 
 	if err := r.prepare(j); err != nil {
 		return nil, fmt.Errorf("prepare the job's folder: %w", errors.Join(err, r.remove()))
 	}
-	r.begin()
+	go r.supervise()
 	return r, nil
 }
 

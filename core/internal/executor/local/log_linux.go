@@ -30,16 +30,23 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		if !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the log of step %q: %w", s.name, err)
 		}
-		r.base += s.reader.Tally().Records
-		r.at++
+		r.nextStep(s.reader.Tally().Records)
 	}
 	return nil, io.EOF
 }
 
+// nextStep goes on to the next step after one of so many records.
+func (r *run) nextStep(records uint64) {
+	r.place.Lock()
+	defer r.place.Unlock()
+	r.base += records
+	r.at++
+}
+
 // Ack implements executor.Run.
 func (r *run) Ack(n uint64) {
-	r.reading.Lock()
-	defer r.reading.Unlock()
+	r.place.Lock()
+	defer r.place.Unlock()
 	// The spools of the steps before are bounded, and no one waits for room in them.
 	if r.at < len(r.steps) && n > r.base {
 		// What can't be removed now goes with the run's folder; a job that waits for room is then ended by its lifetime.

@@ -30,14 +30,14 @@ type Options struct {
 	SpoolBytes int64
 	// Lifetime bounds the time that the steps of a job run, both together; 0 means no bound.
 	Lifetime time.Duration
-	// Grace is what a job has between TERM and KILL when its lifetime is over or core is gone; 0 means 5 s. A Cancel
+	// Grace is what a job has between TERM and KILL when its lifetime is over or core is gone; 0 means 3 s. A Cancel
 	// brings its own.
 	Grace time.Duration
 	// XTrace has the shell print what it does.
 	XTrace bool
 }
 
-const defaultGrace = 5 * time.Second
+const defaultGrace = 3 * time.Second
 
 // Where a job finds things, beside its working directory.
 const (

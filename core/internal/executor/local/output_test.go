@@ -92,6 +92,34 @@ func TestSlowReader(t *testing.T) {
 }
 
 // increment adds one to a decimal number.
+// TestAckWhileNextWaits: the job waits for room, Next waits for the job, and an Ack from another goroutine makes the room.
+func TestAckWhileNextWaits(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, func(o *Options) { o.SpoolBytes = 1 << 20 })
+	r := start(t, e, job.Job{ID: "1", Image: "x", Commands: []string{"set +xv; yes 0123456789012345678901234567890123456789 | head -n 200000"}})
+	read := make(chan uint64)
+	go func() {
+		defer close(read)
+		records := uint64(0)
+		for {
+			batch, err := r.Next(deadline(t))
+			if err != nil {
+				return
+			}
+			records += uint64(batch.Len())
+			read <- records
+		}
+	}()
+	last := uint64(0)
+	for records := range read {
+		last = records
+		r.Ack(records)
+	}
+	if last < 200_000 {
+		t.Errorf("%d records were read, want 200000 and a few", last)
+	}
+}
+
 func increment(digits []byte) {
 	for i := len(digits) - 1; i >= 0; i-- {
 		if digits[i]++; digits[i] <= '9' {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -37,10 +36,12 @@ type run struct {
 	// process is the helper that runs; nil between steps.
 	process *process
 
-	// reading is held by Next; it guards what follows.
+	// reading is held by Next, also while it waits; it guards the readers.
 	reading sync.Mutex
-	at      int    // the step that is read
-	base    uint64 // records of the steps before
+	// place guards what follows. Nobody waits while they hold it: an Ack makes the room that a job, and so Next, waits for.
+	place sync.Mutex
+	at    int    // the step that is read
+	base  uint64 // records of the steps before
 }
 
 // ending is a request to end a job before its time.
@@ -93,16 +94,6 @@ func writeFiles(dir string, files []job.File) error {
 		}
 	}
 	return nil
-}
-
-// begin starts the supervision.
-func (r *run) begin() {
-	go func() {
-		// The helper gets TERM when the thread that started it ends (golang/go#27505), so this one must last as long.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		r.supervise()
-	}()
 }
 
 func (r *run) supervise() {

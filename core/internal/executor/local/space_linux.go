@@ -28,10 +28,10 @@ type space struct {
 // probeTimeout bounds the trial of a space: it takes some milliseconds.
 const probeTimeout = 10 * time.Second
 
-// attributes returns how to start a helper in the space. The parent's thread must live for as long as the helper: when it
-// ends the helper gets TERM. That is in addition to the lifeline.
+// attributes returns how to start a helper in the space. There is no Pdeathsig: the lifeline says that core is gone, and says
+// it for sure, while a signal for the death of one of core's threads comes before the lifeline's end and looks like any TERM.
 func (s space) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM, Cloneflags: syscall.CLONE_NEWNS}
+	a := &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
 	if s.pid {
 		a.Cloneflags |= syscall.CLONE_NEWPID
 	}
@@ -98,7 +98,6 @@ func (s space) try(ctx context.Context, helper, dir string) error {
 	cmd.Env = []string{}
 	cmd.Stderr = &said
 	cmd.SysProcAttr = s.attributes()
-	cmd.SysProcAttr.Pdeathsig = 0 // ctx is enough for so short a life
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if text := strings.TrimSpace(said.String()); errors.As(err, &exit) && text != "" {
