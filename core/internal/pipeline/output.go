@@ -7,7 +7,8 @@ import (
 	"github.com/podrunner/runner/core/internal/record"
 )
 
-// maxDeferredBytes bounds the new lines that wait for the end of a long line. What is beyond it is left out: to end the
+// maxDeferredBytes bounds the new lines that wait for the end of a long line, but for the first, which always waits. What
+// is beyond it is left out: to end the
 // long line in its middle would hide from the stages behind what stands across the cut, such as a secret.
 const maxDeferredBytes = 1 << 20
 
@@ -39,9 +40,6 @@ type line struct {
 	leftOut int
 }
 
-// waited reports whether something is to be written when the line ends.
-func (l *line) waited() bool { return l.deferred != nil || l.leftOut > 0 }
-
 func (o *output) line(flags record.Flags) *line {
 	if flags&record.Stderr != 0 {
 		return &o.lines[1]
@@ -52,7 +50,7 @@ func (o *output) line(flags record.Flags) *line {
 // pass writes a batch that no edit touches: the batch itself goes on, with no copy, unless lines wait for the end of one
 // of its lines.
 func (o *output) pass(batch *record.Batch) error {
-	if o.lines[0].waited() || o.lines[1].waited() {
+	if o.lines[0].deferred != nil || o.lines[1].deferred != nil {
 		for _, r := range batch.All {
 			if err := o.record(batch.Step, r); err != nil {
 				return err
@@ -126,7 +124,7 @@ func (o *output) drop(flags record.Flags) error {
 // insert writes a whole new line of a processor's, after the line of its stream that is still open, if there is one.
 func (o *output) insert(step string, r record.Record) error {
 	l := o.line(r.Flags)
-	if l.open && l.deferredBytes+len(r.Text)+deferredCost > maxDeferredBytes {
+	if l.deferred != nil && l.deferredBytes+len(r.Text)+deferredCost > maxDeferredBytes {
 		l.leftOut++
 		return nil
 	}

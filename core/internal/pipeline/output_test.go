@@ -64,12 +64,14 @@ func TestInsertsInALongLineThatIsPassed(t *testing.T) {
 	var got []string
 	out := written(&got)
 	mustDo(t, out.pass(logOf(1, "a…").batches[0]))
-	mustDo(t, out.insert(record.StepJob, rec(strings.Repeat("x", maxDeferredBytes))))
+	first := strings.Repeat("x", record.MaxBytes)
+	mustDo(t, out.insert(record.StepJob, rec(first)))
+	mustDo(t, out.insert(record.StepJob, rec(strings.Repeat("y", maxDeferredBytes))))
 	mustDo(t, out.pass(logOf(1, "b").batches[0]))
 	mustDo(t, out.pass(logOf(1, "c").batches[0]))
 	mustDo(t, out.finish())
 	equal(t, got, []string{
-		"a…", "b", "[runner] 1 lines that were put in were left out: more than 1 MiB of them waited for the end of a long line", "c",
+		"a…", "b", first, "[runner] 1 lines that were put in were left out: more than 1 MiB of them waited for the end of a long line", "c",
 	})
 }
 
