@@ -58,7 +58,10 @@ func newSession(a *app, flags sessionFlags) (*session, error) {
 	return &session{app: a, config: c, pipeline: p, host: host, renderer: newRenderer(a, flags.output)}, nil
 }
 
-func (s *session) close() { s.app.closeHost(s.host) }
+func (s *session) close() {
+	s.renderer.Close()
+	s.app.closeHost(s.host)
+}
 
 // stages launches and configures the processors.
 func (s *session) stages(ctx context.Context) ([]pipeline.Stage, error) {

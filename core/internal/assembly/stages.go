@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/status"
 
@@ -12,10 +11,6 @@ import (
 	"github.com/podrunner/runner/core/internal/pluginhost"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
-
-// deathNotice is how long a failed call waits for the news that its process is gone. The news comes within milliseconds;
-// a process that lives has failed for a reason that the call's own error tells.
-const deathNotice = time.Second
 
 // PipelineStages returns the stages as the pipeline wants them.
 func PipelineStages(stages []Stage) []pipeline.Stage {
@@ -50,19 +45,13 @@ type connection struct{ *pluginhost.Connection }
 
 func (c connection) Client() pluginv1.ProcessorClient { return pluginv1.NewProcessorClient(c.Conn()) }
 
+// Explain implements pipeline.Connection. What did not come from gRPC is what the pipeline itself holds against the
+// processor, and needs no explanation.
 func (c connection) Explain(ctx context.Context, err error) error {
-	timer := time.NewTimer(deathNotice)
-	defer timer.Stop()
-	select {
-	case <-c.Done():
-		return brief(c.Err())
-	case <-timer.C:
-	case <-ctx.Done():
+	if _, fromCall := status.FromError(err); !fromCall {
+		return err
 	}
-	if answer, ok := status.FromError(err); ok {
-		return errors.New(answer.Message())
-	}
-	return err
+	return brief(c.Connection.Explain(ctx, "Process", err))
 }
 
 // brief makes an error of the plugin host one line that stands after the plugin's name in a job's log and result. The

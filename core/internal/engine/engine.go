@@ -4,8 +4,8 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,11 +30,14 @@ type Run struct {
 	Pipeline pipeline.Job
 	Stages   []pipeline.Stage
 	Sink     pipeline.Sink
-	// Status is told what the job is doing, from one goroutine; nil: nobody wants to know.
+	// Status is told what the job is doing, from one goroutine, redacted; it must not block for long. Nil: nobody wants
+	// to know.
 	Status func(executor.Status)
 	// Grace is the time between TERM and KILL when the job is ended early.
-	Grace  time.Duration
+	Grace time.Duration
+	// Redact takes the job's sensitive values out of what core and the executor say of the job. Nil: it has none.
 	Redact func(string) string
+	// Logger may be nil.
 	Logger hclog.Logger
 }
 
@@ -47,36 +50,61 @@ type Summary struct {
 	Pending, Running, Total time.Duration
 }
 
-// Do runs the job to its end. When ctx ends first, the job is ended, its log so far is shipped and its result is
-// canceled. The error says that the log or the result could not be delivered; what went wrong with the job is in the
-// Summary.
+// Do runs the job to its end. When ctx ends first, or a stage fails whose OnError is Fail, the job is ended and its log
+// so far is shipped, in a bounded time; when ctx has ended the result is canceled. The error says that the log or the
+// result could not be delivered: then there is no result. What went wrong with the job itself is in the Summary; what
+// could not be cleaned up after it is logged.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
 	begun := time.Now()
 	run, err := r.Executor.Start(ctx, r.Job)
 	if err != nil {
-		return Summary{Result: infrastructure(err), Total: time.Since(begun)}, nil
+		return Summary{Result: r.notStarted(ctx, err), Total: time.Since(begun), Pending: time.Since(begun)}, nil
 	}
-	ship, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
+	ship, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abandon(nil)
+	early, end := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	defer close(ended)
-	go r.endWith(ctx, run, ended, cancel)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.endEarly(early, run, ended, abandon) })
 
-	statuses := r.follow(run)
-	ending := &ending{run: run}
-	result, err := pipeline.Run(ship, r.options(run, ending))
-	closeErr := r.close(ctx, run)
-	<-statuses
-	if err == nil {
-		err = closeErr
-	}
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	defer unfollow()
+	statuses := r.follow(following, run)
+	ending := &ending{run: run, redact: r.redact}
+	result, err := pipeline.Run(ship, r.options(run, ending, end))
+	close(ended)
+	end()
+	watcher.Wait()
+	r.close(ctx, run, statuses)
 	return ending.summary(result, begun), err
 }
 
-// endWith ends the run when ctx ends, and gives its log a bounded time after that.
-func (r *Run) endWith(ctx context.Context, run executor.Run, ended <-chan struct{}, cancel context.CancelCauseFunc) {
+// notStarted is the result of a job that the executor has not started.
+func (r *Run) notStarted(ctx context.Context, err error) job.Result {
+	if ctx.Err() != nil {
+		return job.Result{Outcome: job.Canceled, Reason: job.ReasonCanceled, Message: "the job was canceled before it was started"}
+	}
+	return infrastructure(r.redact("the job could not be started: " + err.Error()))
+}
+
+func (r *Run) redact(text string) string {
+	if r.Redact == nil {
+		return text
+	}
+	return r.Redact(text)
+}
+
+func (r *Run) logger() hclog.Logger {
+	if r.Logger == nil {
+		return hclog.NewNullLogger()
+	}
+	return r.Logger
+}
+
+// endEarly ends the run when early does, and gives its log a bounded time after that. It returns when ended is closed.
+func (r *Run) endEarly(early context.Context, run executor.Run, ended <-chan struct{}, abandon context.CancelCauseFunc) {
 	select {
-	case <-ctx.Done():
+	case <-early.Done():
 	case <-ended:
 		return
 	}
@@ -86,26 +114,40 @@ func (r *Run) endWith(ctx context.Context, run executor.Run, ended <-chan struct
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		cancel(fmt.Errorf("the job was ended, but its log was not delivered within %s", limit))
+		abandon(fmt.Errorf("job %q was ended early, but its log was not delivered within %s; the rest of it is lost", r.Job.ID, limit))
 	case <-ended:
 	}
 }
 
-// follow passes the run's statuses on; the channel is closed after the last one.
-func (r *Run) follow(run executor.Run) <-chan struct{} {
+// follow passes the run's statuses on; the channel is closed after the last one, or when ctx ends.
+func (r *Run) follow(ctx context.Context, run executor.Run) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for status := range run.Status() {
-			if r.Status != nil {
-				r.Status(status)
+		for {
+			select {
+			case status, more := <-run.Status():
+				if !more {
+					return
+				}
+				r.tell(status)
+			case <-ctx.Done():
+				return
 			}
 		}
 	}()
 	return done
 }
 
-func (r *Run) options(run executor.Run, ending *ending) pipeline.Options {
+func (r *Run) tell(status executor.Status) {
+	if r.Status != nil {
+		status.Message = r.redact(status.Message)
+		r.Status(status)
+	}
+}
+
+// options are those of the pipeline; end ends the job early.
+func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) pipeline.Options {
 	described := r.Pipeline
 	described.ID, described.Attempt, described.Labels = r.Job.ID, max(r.Job.Attempt, 1), r.Job.Labels
 	described.Secrets = r.Job.Secrets()
@@ -115,57 +157,24 @@ func (r *Run) options(run executor.Run, ending *ending) pipeline.Options {
 		Log:    run,
 		Sink:   r.Sink,
 		Result: ending.result,
-		Failed: func(string, string) { run.Cancel(r.Grace) },
-		Redact: r.Redact,
-		Logger: r.Logger,
+		Failed: func(string, string) { end() },
+		Redact: r.redact,
+		Logger: r.logger(),
 	}
 }
 
-func (r *Run) close(ctx context.Context, run executor.Run) error {
+// close removes what the run has left behind, and waits for its last status. The job is over, so what fails here changes
+// nothing about its result; but somebody has to know.
+func (r *Run) close(ctx context.Context, run executor.Run, statuses <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := run.Close(ctx); err != nil {
-		return fmt.Errorf("clean up after job %q: %w", r.Job.ID, err)
+		r.logger().Error("could not clean up after the job; what it has left has to be removed by hand",
+			"job", r.Job.ID, "error", r.redact(err.Error()))
 	}
-	return nil
-}
-
-// ending is how the steps of a run have ended, once the pipeline has asked for it.
-type ending struct {
-	run   executor.Run
-	steps executor.Result
-}
-
-// result holds the log against the steps' evidence.
-func (e *ending) result(ctx context.Context, logErr error) (job.Result, []string) {
-	steps, err := e.run.Result(ctx)
-	if err = errors.Join(logErr, err); err != nil {
-		return infrastructure(err), []string{"the log ends here: " + err.Error()}
+	select {
+	case <-statuses:
+	case <-ctx.Done():
+		r.logger().Error("the job's run is closed, and still it does not say that the job is over", "job", r.Job.ID)
 	}
-	e.steps = steps
-	result := job.Result{Outcome: steps.Outcome, Reason: steps.Reason, Message: steps.Message, ExitCode: steps.ExitCode}
-	if steps.Gap == "" {
-		return result, nil
-	}
-	notes := []string{"the log is not complete: " + steps.Gap}
-	if result.Outcome == job.Success {
-		// The job did what it should; what is wrong is the record of it, and whoever reads the result has to know.
-		result.Message = notes[0]
-	}
-	return result, notes
-}
-
-func (e *ending) summary(result job.Result, begun time.Time) Summary {
-	s := Summary{Result: result, Records: e.steps.Records, Total: time.Since(begun)}
-	s.Pending = s.Total
-	if !e.steps.Started.IsZero() {
-		s.Pending = e.steps.Started.Sub(begun)
-		s.Running = e.steps.Finished.Sub(e.steps.Started)
-	}
-	return s
-}
-
-// infrastructure is the result of a job of whose end there is no evidence.
-func infrastructure(err error) job.Result {
-	return job.Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: err.Error()}
 }

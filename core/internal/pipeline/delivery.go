@@ -11,6 +11,9 @@ import (
 // is delivered as several lines.
 const maxLineBytes = 256 << 10
 
+// maxChunkLines bounds the lines of a chunk, however short they are.
+const maxChunkLines = 10_000
+
 // Chunk is consecutive lines that are delivered in one call.
 type Chunk struct {
 	// FirstLine is the number of the first line, from 1 in each job.
@@ -23,9 +26,9 @@ type Chunk struct {
 	through uint64
 }
 
-// Delivery is a Sink that delivers lines in chunks: the first line of a job at once, then when the lines reach MaxBytes,
-// or MaxInterval after the first line of a chunk. One chunk is on its way at a time, so order holds, and at most two more
-// wait; a Sink that is behind holds up the pipeline.
+// Delivery is a Sink that delivers lines in chunks: the first line of a job at once, then when the lines reach MaxBytes or
+// maxChunkLines, or MaxInterval after the first line of a chunk. One chunk is on its way at a time, so order holds, and
+// at most two more wait; a Sink that is behind holds up the pipeline.
 type Delivery struct {
 	options DeliveryOptions
 	in      chan delivery
@@ -240,7 +243,7 @@ func (c *chunker) line(text []byte) {
 	c.current.Lines = append(c.current.Lines, text)
 	c.current.bytes += len(text)
 	c.next++
-	if c.next == 2 {
+	if c.next == 2 || len(c.current.Lines) == maxChunkLines {
 		c.cut()
 	}
 }

@@ -114,6 +114,26 @@ func TestDeliveryOfPieces(t *testing.T) {
 	})
 }
 
+// TestDeliveryOfEmptyLines: lines with no text cost memory, too.
+func TestDeliveryOfEmptyLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, acked := deliver(t, DeliveryOptions{MaxBytes: 1, MaxInterval: time.Hour}, func(_ *Delivery, line func(...string)) {
+			line(make([]string, 2*maxChunkLines)...)
+		})
+		want := []int{1, maxChunkLines, maxChunkLines - 1}
+		var sizes []int
+		for _, chunk := range got {
+			sizes = append(sizes, len(chunk))
+		}
+		if diff := cmp.Diff(want, sizes); diff != "" {
+			t.Error(diff)
+		}
+		if acked != 2*maxChunkLines {
+			t.Errorf("%d records are acknowledged", acked)
+		}
+	})
+}
+
 func TestDeliveryHoldsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math"
 
@@ -119,6 +121,9 @@ func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) in
 	c, err := newCursor(edits)
 	if err != nil {
 		return err
+	}
+	if bytes.IndexByte(edits.GetData(), '\n') >= 0 {
+		return errors.New("an edit puts a line end into a line")
 	}
 	var before edit
 	position, end := uint64(0), uint64(0)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ func (s *stage) checkFinished(finished *pluginv1.Finished) (*job.Result, error) 
 	for _, line := range finished.GetLines() {
 		if record.Flags(line.GetFlags())&record.Partial != 0 {
 			return nil, errors.New("a line of Finished is marked as partial")
+		}
+		if bytes.IndexByte(line.GetLine(), '\n') >= 0 {
+			return nil, errors.New("a line of Finished has a line end in it")
 		}
 	}
 	return fromResult(finished.GetResult())

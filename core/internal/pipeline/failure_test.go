@@ -151,6 +151,8 @@ func TestProtocolErrors(t *testing.T) {
 		{"a partial insert", edited(func(e *editor) { e.insert(1, "x…") }), "a new line is marked as partial"},
 		{"columns too short", edited(func(e *editor) { e.splice(1, 0, 0, "abc"); e.edits.Data = nil }), "its text ends outside of data"},
 		{"columns too long", edited(func(e *editor) { e.drop(1); e.edits.Data = []byte("x") }), "their columns hold more than their ops use"},
+		{"a line end in a splice", edited(func(e *editor) { e.splice(1, 0, 0, "a\nb") }), "an edit puts a line end into a line"},
+		{"a line end in an insert", edited(func(e *editor) { e.insert(1, "a\nb") }), "an edit puts a line end into a line"},
 		{"an unknown op", edited(func(e *editor) { e.op(1, 99) }), "unknown op 99"},
 	}
 	for _, tt := range tests {
@@ -181,6 +183,8 @@ func TestFinishErrors(t *testing.T) {
 	}{
 		{"no result", finished(&pluginv1.Finished{}), "it has no result"},
 		{"unknown outcome", finished(&pluginv1.Finished{Result: &pluginv1.JobResult{Outcome: "great"}}), `unknown outcome "great"`},
+		{"a line end in a last line", finished(&pluginv1.Finished{Lines: []*pluginv1.FinalLine{{Line: []byte("a\nb")}}}), "has a line end in it"},
+		{"a partial last line", finished(&pluginv1.Finished{Lines: []*pluginv1.FinalLine{{Flags: uint32(pluginv1.Flag_FLAG_PARTIAL)}}}), "is marked as partial"},
 		{"crash", func(int) *processor {
 			return &processor{finish: func(*pluginv1.Finish) (*pluginv1.Finished, error) { return nil, errCrash }}
 		}, "crash"},
@@ -264,5 +268,45 @@ func TestRedactedFailure(t *testing.T) {
 	result, err := Run(t.Context(), opts)
 	if err != nil || strings.Contains(result.Message, "hunter2") || !strings.Contains(result.Message, "cannot read **********") {
 		t.Errorf("result is %+v, %v", result, err)
+	}
+}
+
+// TestFailureOfSeveralLines: a processor's error may have several lines; a record has one.
+func TestFailureOfSeveralLines(t *testing.T) {
+	got, _ := runStages(t, logOf(1, "a"), stageOf(t, "bad", badAt("a", func(*pluginv1.Batch) (*pluginv1.Result, error) {
+		return nil, errors.New("first\nsecond")
+	})))
+	if len(got) == 0 || strings.Contains(strings.Join(got, ""), "\n") || !strings.Contains(got[0], "first; second") {
+		t.Errorf("came out %q", got)
+	}
+}
+
+// TestHeldUpIsNoStall: the time for which the next stage holds this one up does not count as the processor's.
+func TestHeldUpIsNoStall(t *testing.T) {
+	out := make(chan item, 1)
+	s := &stage{ctx: t.Context(), out: out, window: newWindow(), through: 1}
+	s.output.emit = s.emit
+	s.window.add(item{batch: logOf(1, "a").batches[0], through: 2}, 2)
+	s.window.since = time.Now().Add(-time.Hour)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if it := <-out; it.through != 1 {
+		t.Errorf("sent on through %d, want 1", it.through)
+	}
+	if waited, ok := s.window.waiting(); !ok || waited > time.Minute {
+		t.Errorf("the processor counts as silent for %s, %v", waited, ok)
+	}
+}
+
+// TestMessageIsUTF8: what the protocol calls a string has to be one, whatever an executor quotes.
+func TestMessageIsUTF8(t *testing.T) {
+	opts := options(logOf(1, "a"), &collector{}, stageOf(t, "p", prefixing("p:")))
+	opts.Result = func(context.Context, error) (job.Result, []string) {
+		return job.Result{Outcome: job.Failed, Reason: job.ReasonStart, Message: "exec /bin/\xff: not found"}, nil
+	}
+	result, err := Run(t.Context(), opts)
+	if want := "exec /bin/\uFFFD: not found"; err != nil || result.Message != want {
+		t.Errorf("message is %q, want %q; %v", result.Message, want, err)
 	}
 }

@@ -1,13 +1,19 @@
 package pipeline
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/record"
 )
 
-// maxDeferredBytes bounds the new lines that wait for the end of a long line. Beyond it, the long line is cut in two.
+// maxDeferredBytes bounds the new lines that wait for the end of a long line, but for the first, which always waits. What
+// is beyond it is left out: to end the
+// long line in its middle would hide from the stages behind what stands across the cut, such as a secret.
 const maxDeferredBytes = 1 << 20
+
+// deferredCost is what a line that waits costs beside its text.
+const deferredCost = 64
 
 // output is what a stage writes its records to. It packs them into batches anew, since edits change their sizes; it
 // cuts what has grown too long; and it keeps the rule that a partial record is followed by its next piece, whatever a
@@ -30,6 +36,8 @@ type line struct {
 	// deferred are whole lines that a processor has put in while it was open. They follow it.
 	deferred      []record.Record
 	deferredBytes int
+	// leftOut counts those that there was no room for.
+	leftOut int
 }
 
 func (o *output) line(flags record.Flags) *line {
@@ -99,7 +107,7 @@ func (o *output) end(flags record.Flags) error {
 	if l.open {
 		return nil
 	}
-	return o.release(l)
+	return o.release(l, flags)
 }
 
 // drop forgets the record that begin has started. Should it be the last piece of a line of which other pieces have been
@@ -113,21 +121,26 @@ func (o *output) drop(flags record.Flags) error {
 	return o.close(flags)
 }
 
-// insert writes a whole new line, after the line of its stream that is still open, if there is one.
+// insert writes a whole new line of a processor's, after the line of its stream that is still open, if there is one.
 func (o *output) insert(step string, r record.Record) error {
+	l := o.line(r.Flags)
+	if l.deferred != nil && l.deferredBytes+len(r.Text)+deferredCost > maxDeferredBytes {
+		l.leftOut++
+		return nil
+	}
+	return o.put(step, r)
+}
+
+// put is insert without the bound, for what is bounded otherwise.
+func (o *output) put(step string, r record.Record) error {
 	o.step = step
 	l := o.line(r.Flags)
 	if !l.open {
-		if err := o.release(l); err != nil {
-			return err
-		}
 		return o.pieces(r)
 	}
 	r.Text = append([]byte(nil), r.Text...)
 	l.deferred = append(l.deferred, r)
-	if l.deferredBytes += len(r.Text); l.deferredBytes > maxDeferredBytes {
-		return o.close(r.Flags)
-	}
+	l.deferredBytes += len(r.Text) + deferredCost
 	return nil
 }
 
@@ -137,7 +150,7 @@ func (o *output) addLine(flags record.Flags, text []byte) error {
 	if step == "" {
 		step, now = record.StepJob, time.Now().UnixNano()
 	}
-	return o.insert(step, record.Record{Flags: flags, Time: now, Text: text})
+	return o.put(step, record.Record{Flags: flags, Time: now, Text: text})
 }
 
 // close ends the open line of a stream with an empty piece.
@@ -148,16 +161,20 @@ func (o *output) close(flags record.Flags) error {
 	return o.end(flags &^ record.Partial)
 }
 
-// release writes the lines that have waited for the end of this one.
-func (o *output) release(l *line) error {
-	deferred := l.deferred
-	l.deferred, l.deferredBytes = nil, 0
+// release writes the lines that have waited for the end of this one, which was of the stream that flags names.
+func (o *output) release(l *line, flags record.Flags) error {
+	deferred, leftOut := l.deferred, l.leftOut
+	l.deferred, l.deferredBytes, l.leftOut = nil, 0, 0
 	for _, r := range deferred {
 		if err := o.pieces(r); err != nil {
 			return err
 		}
 	}
-	return nil
+	if leftOut == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%d lines that were put in were left out: more than 1 MiB of them waited for the end of a long line", leftOut)
+	return o.pieces(record.Record{Flags: flags &^ record.Partial, Time: o.now, Text: note(text)})
 }
 
 // pieces writes a record of any length.

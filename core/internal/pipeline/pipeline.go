@@ -18,6 +18,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -204,8 +205,10 @@ func send(ctx context.Context, out chan<- item, it item) error {
 	}
 }
 
-// note is a line of core's own in a job's log.
-func note(text string) []byte { return []byte("[runner] " + text) }
+// note is a line of core's own in a job's log. What it quotes may have several lines.
+func note(text string) []byte {
+	return []byte("[runner] " + strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; "))
+}
 
 // errOver ends the goroutines of a stream that is over; it is nobody's fault.
 var errOver = errors.New("the stream is over")

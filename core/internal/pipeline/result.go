@@ -2,17 +2,18 @@ package pipeline
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/podrunner/runner/core/internal/job"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// toResult makes the protocol's form of a result.
+// toResult makes the protocol's form of a result, whose texts are UTF-8.
 func toResult(r *job.Result) *pluginv1.JobResult {
 	out := &pluginv1.JobResult{
 		Outcome: string(r.Outcome),
 		Reason:  string(r.Reason),
-		Message: r.Message,
+		Message: strings.ToValidUTF8(r.Message, "\uFFFD"),
 	}
 	if r.ExitCode != nil {
 		code := int32(*r.ExitCode)

@@ -235,8 +235,10 @@ func (s *stage) emit(batch *record.Batch) error {
 	return send(s.ctx, s.out, item{batch: batch, through: s.through})
 }
 
-// flush sends on what has been written so far, and how far the stage has come, if nothing was left to send on.
+// flush sends on what has been written so far, and how far the stage has come, if nothing was left to send on. The time
+// for which the next stage holds it up does not count against the processor, whose answers nobody reads meanwhile.
 func (s *stage) flush() error {
+	defer s.window.restart()
 	if err := s.output.flush(); err != nil {
 		return err
 	}

@@ -140,6 +140,9 @@ func (j *JSON) Summary(s engine.Summary) error {
 	return j.flush()
 }
 
+// Close implements Renderer.
+func (j *JSON) Close() {}
+
 func variableOf(v job.OutcomeVariable) variable {
 	out := variable{Key: v.Key}
 	out.Value, out.ValueBase64 = textOrBytes(v.Value)

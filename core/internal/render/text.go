@@ -2,11 +2,14 @@ package render
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/executor"
@@ -52,19 +55,22 @@ type Text struct {
 	// that wait for that end.
 	owner int
 	held  bytes.Buffer
+	// heldOpen says that the last line in held has no end yet.
+	heldOpen bool
 	// waiting is the status that is drawn while the job waits; nil: nothing is drawn. drawn says that it stands on the
 	// terminal now.
 	waiting *executor.Status
 	drawn   bool
-	stop    chan struct{}
+	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
 
-// NewText returns a renderer. Summary ends it.
+// NewText returns a renderer.
 func NewText(options TextOptions) *Text {
-	t := &Text{options: options, begun: time.Now(), owner: -1, stop: make(chan struct{})}
+	ctx, stop := context.WithCancel(context.Background())
+	t := &Text{options: options, begun: time.Now(), owner: -1, stop: stop}
 	if options.Live {
-		t.stopped.Go(t.draw)
+		t.stopped.Go(func() { t.draw(ctx) })
 	}
 	return t
 }
@@ -87,24 +93,27 @@ func (t *Text) Status(status executor.Status) {
 
 func describe(status executor.Status) string {
 	if status.Reason != "" {
-		return fmt.Sprintf("%s: %s: %s", status.Phase, status.Reason, status.Message)
+		return fmt.Sprintf("%s: %s: %s", status.Phase, status.Reason, inline(status.Message))
 	}
-	return fmt.Sprintf("%s: %s", status.Phase, status.Message)
+	return fmt.Sprintf("%s: %s", status.Phase, inline(status.Message))
 }
 
 func (t *Text) elapsed() string { return fmt.Sprintf("%5.1fs", time.Since(t.begun).Seconds()) }
 
-// draw keeps the line that says what the job waits for.
-func (t *Text) draw() {
+// draw keeps the line that says what the job waits for, until ctx ends. It never waits for a terminal that stands still:
+// a line that is not drawn is not missed.
+func (t *Text) draw(ctx context.Context) {
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-t.stop:
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		t.mu.Lock()
+		if !t.mu.TryLock() {
+			continue
+		}
 		if t.waiting != nil {
 			fmt.Fprintf(t.options.Err, "%s%s[%s] %s%s", wipe, dim, t.elapsed(), describe(*t.waiting), reset)
 			t.drawn = true
@@ -142,6 +151,7 @@ func (t *Text) record(r record.Record) {
 	stream := int(r.Flags & record.Stderr)
 	if t.owner >= 0 && t.owner != stream {
 		t.line(&t.held, r)
+		t.heldOpen = r.Flags&record.Partial != 0
 		if t.held.Len() > maxHeldBytes {
 			t.buffer.WriteByte('\n')
 			t.release()
@@ -157,9 +167,14 @@ func (t *Text) record(r record.Record) {
 	}
 }
 
-// release writes the lines that have waited.
+// release writes the lines that have waited. Should the last of them be open, it is now the one that others wait for.
 func (t *Text) release() {
-	t.owner = -1
+	if t.heldOpen {
+		t.owner = int(record.Stderr) - t.owner
+	} else {
+		t.owner = -1
+	}
+	t.heldOpen = false
 	t.buffer.Write(t.held.Bytes())
 	t.held.Reset()
 }
@@ -180,13 +195,24 @@ func (t *Text) line(to *bytes.Buffer, r record.Record) {
 
 // Summary implements Renderer.
 func (t *Text) Summary(s engine.Summary) error {
-	close(t.stop)
-	t.stopped.Wait()
+	t.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.undraw()
-	_, err := io.WriteString(t.options.Err, t.summary(s))
-	return err
+	if _, err := io.WriteString(t.options.Err, t.summary(s)); err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	return nil
+}
+
+// Close implements Renderer.
+func (t *Text) Close() {
+	t.stop()
+	t.stopped.Wait()
+	if t.mu.TryLock() {
+		t.undraw()
+		t.mu.Unlock()
+	}
 }
 
 func (t *Text) summary(s engine.Summary) string {
@@ -201,11 +227,11 @@ func (t *Text) summary(s engine.Summary) string {
 	}
 	outcome := string(s.Result.Outcome)
 	if s.Result.Reason != "" {
-		outcome += " (" + string(s.Result.Reason) + ")"
+		outcome += " (" + inline(string(s.Result.Reason)) + ")"
 	}
 	row("outcome", "%s", t.paint(color, outcome))
 	if s.Result.Message != "" {
-		row("message", "%s", s.Result.Message)
+		row("message", "%s", inline(s.Result.Message))
 	}
 	if s.Result.ExitCode != nil {
 		row("exit code", "%d", *s.Result.ExitCode)
@@ -217,16 +243,16 @@ func (t *Text) summary(s engine.Summary) string {
 		if i == 0 {
 			name = "variables"
 		}
-		row(name, "%s=%s", v.Key, inline(v.Value))
+		row(name, "%s=%s", inline(v.Key), inline(string(v.Value)))
 	}
 	return b.String()
 }
 
-// inline shows a value on one line.
-func inline(value []byte) string {
-	text := string(value)
-	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) {
-		return fmt.Sprintf("%q", text)
+// inline shows a text on one line. What a job has a say in must not move the cursor or hide a part of the summary, so a
+// text with anything in it that does not print is quoted.
+func inline(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.Quote(text)
 	}
 	return text
 }
