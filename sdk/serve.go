@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -72,8 +73,15 @@ func newLogger(name string, out io.Writer) hclog.Logger {
 	return logger
 }
 
+// gcPercent is the default of GOGC. A processor mostly keeps little, and what it makes of each batch is garbage at once;
+// to collect that less often costs a few megabytes and saves a tenth of the CPU time.
+const gcPercent = 400
+
 // serveCore serves the parent process until it says that it is done, or is gone.
 func serveCore(s *server) int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	stderr := os.Stderr
 	s.started = func() {
 		// go-plugin puts pipes in place of both when it has printed the handshake, and carries what is written there

@@ -159,24 +159,33 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 	if !c.valid || c.current.seq >= first+uint64(batch.Len()) {
 		return out.pass(batch)
 	}
-	for i, r := range batch.All {
-		seq := first + uint64(i)
-		var err error
-		if c.at(seq) {
-			err = applyRecord(out, batch.Step, r, seq, c)
-		} else {
-			err = out.record(batch.Step, r)
+	now := batch.BaseTime // of the record before i
+	for i := 0; i < batch.Len(); {
+		edited := batch.Len()
+		if c.valid {
+			edited = int(min(c.current.seq-first, uint64(edited)))
 		}
-		if err != nil {
+		if err := out.run(batch, i, edited, now); err != nil {
 			return err
 		}
+		now += batch.Elapsed(i, edited)
+		if i = edited; i == batch.Len() {
+			break
+		}
+		now += batch.Elapsed(i, i+1)
+		r := record.Record{Flags: record.Flags(batch.Flags[i]), Time: now, Text: batch.Text(i)}
+		if err := applyRecord(out, batch.Step, r, c); err != nil {
+			return err
+		}
+		i++
 	}
 	return nil
 }
 
-// applyRecord writes one record with its edits, in the order that the protocol fixes: splices, a drop, inserts. Its bytes
+// applyRecord writes the record of the current edit with all its edits, in the order that the protocol fixes: splices, a drop, inserts. Its bytes
 // go straight to the batch being built.
-func applyRecord(out *output, step string, r record.Record, seq uint64, c *cursor) error {
+func applyRecord(out *output, step string, r record.Record, c *cursor) error {
+	seq := c.current.seq
 	if err := out.begin(step, r.Time); err != nil {
 		return err
 	}
@@ -204,11 +213,10 @@ func applyRecord(out *output, step string, r record.Record, seq uint64, c *curso
 	return nil
 }
 
-// at reports whether the current edit is one of record seq.
-func (c *cursor) at(seq uint64) bool { return c.valid && c.current.seq == seq }
-
 // atOp reports whether the current edit is one of record seq and of kind op.
-func (c *cursor) atOp(seq uint64, op pluginv1.Op) bool { return c.at(seq) && c.current.op == op }
+func (c *cursor) atOp(seq uint64, op pluginv1.Op) bool {
+	return c.valid && c.current.seq == seq && c.current.op == op
+}
 
 // advance is next for edits that check has passed.
 func (c *cursor) advance() {

@@ -142,10 +142,8 @@ func (f *feeder) take(batch *record.Batch, timer *time.Timer) error {
 	if len(batch.Data) >= record.MaxBatchBytes/2 || batch.Len() >= record.MaxBatchLines/2 {
 		return f.output.pass(batch)
 	}
-	for _, r := range batch.All {
-		if err := f.output.record(batch.Step, r); err != nil {
-			return err
-		}
+	if err := f.output.run(batch, 0, batch.Len(), batch.BaseTime); err != nil {
+		return err
 	}
 	if time.Since(f.sent) >= linger {
 		return f.output.flush()

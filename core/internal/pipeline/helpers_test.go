@@ -106,7 +106,7 @@ func text(b *pluginv1.Batch, i int) string {
 
 // host is a Connector that starts processors in this process.
 type host struct {
-	t *testing.T
+	t testing.TB
 	// start returns the processor of a new process; n counts them from 1.
 	start func(n int) *processor
 
@@ -119,7 +119,7 @@ type host struct {
 	progress  atomic.Int64
 }
 
-func newHost(t *testing.T, start func(n int) *processor) *host {
+func newHost(t testing.TB, start func(n int) *processor) *host {
 	h := &host{t: t, start: start}
 	t.Cleanup(h.kill)
 	return h
@@ -325,7 +325,7 @@ func options(log Log, sink Sink, stages ...Stage) Options {
 	}
 }
 
-func stageOf(t *testing.T, name string, start func(n int) *processor) Stage {
+func stageOf(t testing.TB, name string, start func(n int) *processor) Stage {
 	return Stage{Name: name, Connector: newHost(t, start), OnError: Fail}
 }
 

@@ -50,22 +50,47 @@ func (o *output) line(flags record.Flags) *line {
 // pass writes a batch that no edit touches: the batch itself goes on, with no copy, unless lines wait for the end of one
 // of its lines.
 func (o *output) pass(batch *record.Batch) error {
-	if o.lines[0].deferred != nil || o.lines[1].deferred != nil {
-		for _, r := range batch.All {
-			if err := o.record(batch.Step, r); err != nil {
-				return err
-			}
-		}
-		return nil
+	if o.defers() {
+		return o.run(batch, 0, batch.Len(), batch.BaseTime)
 	}
 	if err := o.flush(); err != nil {
 		return err
 	}
-	o.step, o.now = batch.Step, batch.LastTime()
-	for _, flags := range batch.Flags {
-		o.line(record.Flags(flags)).open = record.Flags(flags)&record.Partial != 0
-	}
+	o.passed(batch.Step, batch.LastTime(), batch.Flags)
 	return o.emit(batch)
+}
+
+// run writes records of a batch, from from up to, and not including, to, unchanged. before is the time of the record
+// before from, or the batch's BaseTime.
+func (o *output) run(batch *record.Batch, from, to int, before int64) error {
+	for from < to {
+		n := 1
+		if o.defers() {
+			r := record.Record{Flags: record.Flags(batch.Flags[from]), Time: before + batch.Elapsed(from, from+1), Text: batch.Text(from)}
+			if err := o.record(batch.Step, r); err != nil {
+				return err
+			}
+		} else if n = o.builder.AddRun(batch, from, to, before); n == 0 {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
+		before += batch.Elapsed(from, from+n)
+		o.passed(batch.Step, before, batch.Flags[from:from+n])
+		from += n
+	}
+	return nil
+}
+
+// defers reports whether lines wait for the end of another.
+func (o *output) defers() bool { return o.lines[0].deferred != nil || o.lines[1].deferred != nil }
+
+// passed notes what records that have been written unchanged say of their lines.
+func (o *output) passed(step string, now int64, flags []byte) {
+	o.step, o.now = step, now
+	for _, f := range flags {
+		o.line(record.Flags(f)).open = record.Flags(f)&record.Partial != 0
+	}
 }
 
 // record writes a record unchanged.

@@ -132,6 +132,10 @@ type item struct {
 	result  *job.Result
 }
 
+// depth is how many items may lie between two stages. With none, each batch would wait for one side to wake up the
+// other.
+const depth = 2
+
 // Run carries one job's log and result through the stages and returns the result. It returns when the sink has
 // delivered everything. The error is ctx's, or the sink's: then records are lost and there is no result.
 func Run(ctx context.Context, options Options) (job.Result, error) {
@@ -145,11 +149,11 @@ func Run(ctx context.Context, options Options) (job.Result, error) {
 		options.Redact = func(text string) string { return text }
 	}
 	group := newGroup(ctx)
-	first := make(chan item)
+	first := make(chan item, depth)
 	group.run(func(ctx context.Context) error { return feed(ctx, &options, first) })
 	last := first
 	for i := range options.Stages {
-		out := make(chan item)
+		out := make(chan item, depth)
 		s := &stage{Stage: options.Stages[i], options: &options, in: last, out: out}
 		group.run(s.run)
 		last = out

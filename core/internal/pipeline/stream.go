@@ -9,6 +9,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/job"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // stream is one job in one process of a processor. Two goroutines, one that sends and one that receives, belong to its
@@ -31,7 +32,7 @@ func newStream(ctx context.Context, name string, connection Connection, stall ti
 		name:       name,
 		connection: connection,
 		group:      newGroup(ctx),
-		messages:   make(chan *pluginv1.ProcessResponse),
+		messages:   make(chan *pluginv1.ProcessResponse, protocol.WindowBatches),
 		stall:      stall,
 		timer:      time.NewTimer(stall),
 	}

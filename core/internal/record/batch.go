@@ -34,22 +34,30 @@ type Batch struct {
 func (b *Batch) Len() int { return len(b.Ends) }
 
 // Text returns the text of record i. It shares the batch's memory.
-func (b *Batch) Text(i int) []byte {
-	start := uint32(0)
-	if i > 0 {
-		start = b.Ends[i-1]
+func (b *Batch) Text(i int) []byte { return b.Data[b.start(i):b.Ends[i]:b.Ends[i]] }
+
+// start returns the offset in Data at which record i begins.
+func (b *Batch) start(i int) uint32 {
+	if i == 0 {
+		return 0
 	}
-	return b.Data[start:b.Ends[i]:b.Ends[i]]
+	return b.Ends[i-1]
+}
+
+// Elapsed returns the nanoseconds from the record before from, or from BaseTime when from is 0, to the record before to.
+func (b *Batch) Elapsed(from, to int) int64 {
+	if b.Deltas == nil {
+		return 0
+	}
+	elapsed := int64(0)
+	for _, delta := range b.Deltas[from:to] {
+		elapsed += delta
+	}
+	return elapsed
 }
 
 // LastTime returns the time of the last record.
-func (b *Batch) LastTime() int64 {
-	now := b.BaseTime
-	for _, delta := range b.Deltas {
-		now += delta
-	}
-	return now
-}
+func (b *Batch) LastTime() int64 { return b.BaseTime + b.Elapsed(0, b.Len()) }
 
 // All calls yield with each record in order, until it returns false. The texts share the batch's memory.
 func (b *Batch) All(yield func(int, Record) bool) {
@@ -98,22 +106,51 @@ func (b *Builder) Add(step string, r Record) {
 	b.End(r.Flags)
 }
 
+// AddRun copies records of a batch, from from up to, and not including, to, as far as they fit, and returns how many it
+// has copied: at least one when the batch being built is empty. It is Add for many at once: their texts are one copy.
+// before is the time of the record before from, or the batch's BaseTime when from is 0.
+func (b *Builder) AddRun(batch *Batch, from, to int, before int64) int {
+	if b.Len() > 0 && b.batch.Step != batch.Step {
+		return 0
+	}
+	b.start(batch.Step, before+batch.Elapsed(from, from+1))
+	out, start, first := b.batch, batch.start(from), uint32(len(b.batch.Data))
+	i := from
+	for now := before; i < to && len(out.Ends) < MaxBatchLines; i++ {
+		end := first + batch.Ends[i] - start
+		if len(out.Ends) > 0 && int(end)+columnBytes*(len(out.Ends)+1) > MaxBatchBytes {
+			break
+		}
+		out.Ends = append(out.Ends, end)
+		now += batch.Elapsed(i, i+1)
+		b.delta(now - b.last)
+		b.last = now
+	}
+	out.Data = append(out.Data, batch.Data[start:batch.start(i)]...)
+	out.Flags = append(out.Flags, batch.Flags[from:i]...)
+	return i - from
+}
+
 // Begin starts a record that is put together from parts: calls of Append, then End or Abort. The batch being built must
 // be of the same step and have room for one more record; its text may make it Overfull, which the caller looks at after
 // End.
 func (b *Builder) Begin(step string, now int64) {
+	b.start(step, now)
+	b.open = now
+}
+
+// start makes a batch, if there is none, that begins at a time.
+func (b *Builder) start(step string, now int64) {
 	if b.batch == nil {
 		b.batch = &Batch{
-			Data:   make([]byte, 0, MaxBatchBytes),
-			Ends:   make([]uint32, 0, typicalLines),
-			Flags:  make([]byte, 0, typicalLines),
-			Deltas: make([]int64, 0, typicalLines),
+			Data:  make([]byte, 0, MaxBatchBytes),
+			Ends:  make([]uint32, 0, typicalLines),
+			Flags: make([]byte, 0, typicalLines),
 		}
 	}
 	if len(b.batch.Ends) == 0 {
 		b.batch.Step, b.batch.BaseTime, b.last = step, now, now
 	}
-	b.open = now
 }
 
 // Append copies bytes into the record that Begin has started.
@@ -123,8 +160,20 @@ func (b *Builder) Append(text []byte) { b.batch.Data = append(b.batch.Data, text
 func (b *Builder) End(flags Flags) {
 	b.batch.Ends = append(b.batch.Ends, uint32(len(b.batch.Data)))
 	b.batch.Flags = append(b.batch.Flags, byte(flags))
-	b.batch.Deltas = append(b.batch.Deltas, b.open-b.last)
+	b.delta(b.open - b.last)
 	b.last = b.open
+}
+
+// delta adds the time of the record that has been added last. There is no column of times before it has something to
+// say: lines that were read at once have the same time.
+func (b *Builder) delta(delta int64) {
+	if b.batch.Deltas == nil {
+		if delta == 0 {
+			return
+		}
+		b.batch.Deltas = make([]int64, len(b.batch.Ends)-1, cap(b.batch.Ends))
+	}
+	b.batch.Deltas = append(b.batch.Deltas, delta)
 }
 
 // Abort forgets the record that Begin has started, and returns its bytes, valid until the next call.

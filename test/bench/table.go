@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// series is the measurements of one thing.
+type series []float64
+
+func (s series) min() float64 { return slices.Min(s) }
+func (s series) max() float64 { return slices.Max(s) }
+
+func (s series) median() float64 {
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// table is what has been measured.
+type table struct {
+	rows []string
+	// load is the machine's load when the run began, as the kernel says it; empty where there is no such file.
+	load string
+}
+
+func newTable() *table {
+	load, _ := os.ReadFile("/proc/loadavg") // for information, where there is one
+	return &table{load: strings.TrimSpace(string(load))}
+}
+
+// add adds a row. best is the best of the measurements.
+func (t *table) add(what, unit string, best, median float64) {
+	t.rows = append(t.rows, fmt.Sprintf("%s\t%s\t%s\t%s\t", what, number(best), number(median), unit))
+}
+
+// number writes three digits, and all of those before the point.
+func number(x float64) string {
+	switch {
+	case x >= 100:
+		return fmt.Sprintf("%.0f", x)
+	case x >= 10:
+		return fmt.Sprintf("%.1f", x)
+	default:
+		return fmt.Sprintf("%.2f", x)
+	}
+}
+
+func (t *table) print(out io.Writer, w *workload) error {
+	fmt.Fprintf(out, "%d lines of %d bytes, %d secrets; %d CPUs, %s, load %s\n\n",
+		w.lines, lineBytes, secretCount, runtime.NumCPU(), runtime.Version(), t.load)
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "\tbest\tmedian\tunit\t")
+	for _, row := range t.rows {
+		fmt.Fprintln(tw, row)
+	}
+	return tw.Flush()
+}
