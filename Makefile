@@ -12,7 +12,7 @@ PLUGINS  := processor-outcome processor-prefix processor-sanitize
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath
-TOOL     := GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
+TOOLS    := $(CURDIR)/build/tools
 
 ##@ Build
 
@@ -25,9 +25,15 @@ build: ## Build all binaries into bin/
 		$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/plugins/runner-$$p ./plugins/$$p; done
 
 .PHONY: generate
-generate: ## Generate code from the .proto files
-	cd tools && GOWORK=off go run ./protogen ../sdk/proto
-	$(TOOL) gofumpt -w sdk/proto
+generate: $(TOOLS)/built ## Generate code from the .proto files
+	$(TOOLS)/protogen sdk/proto
+
+# The tools that tools/go.mod pins, built once for each change of it.
+$(TOOLS)/built: tools/go.mod tools/go.sum $(wildcard tools/protogen/*.go)
+	@echo "build the tools (once, a minute or two)"
+	@mkdir -p $(TOOLS)
+	@cd tools && GOWORK=off GOBIN=$(TOOLS) go install tool ./protogen
+	@touch $@
 
 .PHONY: clean
 clean: ## Remove what was built
@@ -45,17 +51,17 @@ demo: build ## Run the example job on this machine, through three processors
 test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
-test-unit: ## Run the tests of every module
-	$(TOOL) gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(MODULES:%=./%/...)
+test-unit: $(TOOLS)/built ## Run the tests of every module
+	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(MODULES:%=./%/...)
 
 .PHONY: test-e2e
-test-e2e: build ## Run the tests of the real binaries: faults, kills, a gigabyte of log
-	$(TOOL) gotestsum --format testname -- -timeout 30m -count=1 -tags e2e ./test/e2e/...
+test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 ./test/e2e/...
 
 .PHONY: lint
-lint: ## Check format, vet and linters, and that every module builds alone
-	@out=$$($(TOOL) gofumpt -l $(MODULES) tools); if [ -n "$$out" ]; then echo "not gofumpt-clean:"; echo "$$out"; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOL) golangci-lint run ./...); done
+lint: $(TOOLS)/built ## Check format, vet and linters, and that every module builds alone
+	@out=$$($(TOOLS)/gofumpt -l $(MODULES) tools); if [ -n "$$out" ]; then echo "not gofumpt-clean:"; echo "$$out"; exit 1; fi
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOLS)/golangci-lint run ./...); done
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench

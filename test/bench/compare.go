@@ -98,7 +98,7 @@ func same(a, b string) error {
 		switch {
 		case !bytes.Equal(x, y):
 			return fmt.Errorf("the outputs differ at line %d:\ncore:  %q\nshell: %q", line, x, y)
-		case xErr == io.EOF && yErr == io.EOF: //nolint:errorlint // the io.Reader contract: EOF comes bare
+		case xErr == io.EOF && yErr == io.EOF:
 			return nil
 		case xErr != nil:
 			return fmt.Errorf("read %s: %w", a, xErr)

@@ -66,7 +66,7 @@ type core struct {
 func command(t *testing.T, args ...string) *core {
 	t.Helper()
 	// A socket's path is short: the folder must not have the test's name in its path.
-	temp, err := os.MkdirTemp("", "e2e-")
+	temp, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // `make generate` needs no protoc on the machine.
 //
 // Usage: protogen DIR, where DIR is the root that import paths are relative to; the generated files are written beside
-// their sources. The two generators are built from the versions that tools/go.mod pins.
+// their sources. The two generators stand beside protogen, built from the versions that tools/go.mod pins.
 package main
 
 import (
@@ -54,8 +54,8 @@ func run(root string) error {
 		ProtoFile:      descriptors(compiled),
 	}
 	for _, generator := range []string{
-		"google.golang.org/protobuf/cmd/protoc-gen-go",
-		"google.golang.org/grpc/cmd/protoc-gen-go-grpc",
+		"protoc-gen-go",
+		"protoc-gen-go-grpc",
 	} {
 		if err := generate(root, generator, request); err != nil {
 			return fmt.Errorf("%s: %w", generator, err)
@@ -110,7 +110,11 @@ func generate(root, generator string, request *pluginpb.CodeGeneratorRequest) er
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "tool", generator)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(filepath.Join(filepath.Dir(self), generator))
 	cmd.Stdin = bytes.NewReader(in)
 	cmd.Stderr = os.Stderr
 	raw, err := cmd.Output()
