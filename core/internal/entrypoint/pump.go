@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/record"
@@ -19,62 +21,126 @@ const (
 )
 
 // pump moves one stream from its pipe to the spool.
+//
+// Two pipes do not tell in which order they were written to. What is read together is put in the order that is right most
+// often: first what is on stderr, for with `set -x` the shell announces there what a command then prints on stdout. So a
+// read, and the append of what was read, are one step that only one pump is in at a time, and the one of stdout takes along
+// what its sibling has.
 type pump struct {
 	from  *os.File
+	conn  syscall.RawConn
 	to    *spool.Writer
-	lines splitter
+	lines record.Splitter
+	buf   []byte
+	// turn is held from a read to the append; both pumps have the same.
+	turn *sync.Mutex
+	// before is the pump whose stream comes first; nil for that one.
+	before *pump
+	// failed is called once when the spool does not take any more.
+	failed func(error)
+}
+
+// newPumps returns the pumps of both streams, stdout first.
+func newPumps(stdout, stderr *os.File, to *spool.Writer, failed func(error)) []*pump {
+	turn := &sync.Mutex{}
+	err := &pump{
+		from: stderr, to: to, turn: turn, failed: failed,
+		buf: make([]byte, pumpBytes), lines: record.Splitter{Flags: record.Stderr},
+	}
+	out := &pump{from: stdout, to: to, turn: turn, failed: failed, buf: make([]byte, pumpBytes), before: err}
+	return []*pump{out, err}
 }
 
 // run reads until the end of the pipe, or until its read deadline has passed and it is empty. When the spool fails, or ctx
-// ends while it is full, the rest is read and dropped, so that nobody waits at the pipe; failed is then called once.
-func (p *pump) run(ctx context.Context, failed func(error)) {
-	buf := make([]byte, pumpBytes)
-	keep := func(records []record.Record) {
-		if p.to == nil || len(records) == 0 {
-			return
-		}
-		if err := p.to.Append(ctx, records); err != nil {
-			p.to = nil
-			failed(err)
-		}
+// ends while it is full, the rest is read and dropped, so that nobody waits at the pipe.
+func (p *pump) run(ctx context.Context) {
+	var err error
+	if p.conn, err = p.from.SyscallConn(); err != nil {
+		p.failed(err)
+		return
 	}
-	err := p.copy(buf, p.from.Read, func(b []byte) { keep(p.lines.split(b, time.Now().UnixNano())) })
+	for err == nil {
+		err = p.next(ctx)
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p.copyLeft(buf, func(b []byte) { keep(p.lines.split(b, time.Now().UnixNano())) })
+		p.rest(ctx)
 	}
-	keep(p.lines.end(time.Now().UnixNano()))
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.keep(ctx, p.lines.End(time.Now().UnixNano()))
 }
 
-func (p *pump) copy(buf []byte, read func([]byte) (int, error), use func([]byte)) error {
-	for {
-		n, err := read(buf)
-		if n > 0 {
-			use(buf[:n])
+// next waits for something to read, and moves it. It returns io.EOF at the end of the pipe.
+func (p *pump) next(ctx context.Context) error {
+	var n int
+	var err error
+	waitErr := p.conn.Read(func(fd uintptr) bool {
+		p.turn.Lock()
+		if n, err = readNow(fd, p.buf); errors.Is(err, syscall.EAGAIN) {
+			p.turn.Unlock()
+			return false
 		}
-		if err != nil {
-			return err
-		}
+		return true
+	})
+	if waitErr != nil {
+		return waitErr
 	}
+	defer p.turn.Unlock()
+	if p.before != nil {
+		p.before.takeAlong(ctx)
+	}
+	return p.move(ctx, n, err)
 }
 
-// copyLeft reads what is in the pipe now, and does not wait for more.
-func (p *pump) copyLeft(buf []byte, use func([]byte)) {
+// takeAlong moves what is in the pipe now; its own pump sees to its end. The caller has the turn.
+func (p *pump) takeAlong(ctx context.Context) {
 	conn, err := p.from.SyscallConn()
-	if err == nil {
-		err = p.from.SetReadDeadline(time.Time{})
-	}
 	if err != nil {
 		return
 	}
-	left := leftBytes
-	_ = p.copy(buf, func(b []byte) (n int, err error) {
-		cerr := conn.Read(func(fd uintptr) bool {
-			n, err = readNow(fd, b)
+	_ = conn.Control(func(fd uintptr) {
+		if n, err := readNow(fd, p.buf); n > 0 {
+			_ = p.move(ctx, n, err)
+		}
+	})
+}
+
+// rest moves what is in the pipe and does not wait for more.
+func (p *pump) rest(ctx context.Context) {
+	if p.from.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	var err error
+	for left := leftBytes; err == nil && left > 0; left -= pumpBytes {
+		waitErr := p.conn.Read(func(fd uintptr) bool {
+			p.turn.Lock()
+			defer p.turn.Unlock()
+			n, readErr := readNow(fd, p.buf)
+			err = p.move(ctx, n, readErr)
 			return true
 		})
-		if left -= n; n <= 0 || left <= 0 {
-			return max(n, 0), io.EOF
-		}
-		return n, errors.Join(err, cerr)
-	}, use)
+		err = errors.Join(err, waitErr)
+	}
+}
+
+// move puts what was read into the spool. The caller has the turn.
+func (p *pump) move(ctx context.Context, n int, err error) error {
+	if n > 0 {
+		p.keep(ctx, p.lines.Split(p.buf[:n], time.Now().UnixNano()))
+	}
+	if err == nil && n <= 0 {
+		return io.EOF
+	}
+	return err
+}
+
+// keep appends records to the spool. The caller has the turn.
+func (p *pump) keep(ctx context.Context, records []record.Record) {
+	if p.to == nil || len(records) == 0 {
+		return
+	}
+	if err := p.to.Append(ctx, records); err != nil {
+		p.to = nil
+		p.failed(err)
+	}
 }

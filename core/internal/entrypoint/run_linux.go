@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podrunner/runner/core/internal/jobroot"
-	"github.com/podrunner/runner/core/internal/record"
 	"github.com/podrunner/runner/core/internal/spool"
 )
 
@@ -125,10 +124,9 @@ func (s *step) pump(stdout, stderr *os.File) {
 	s.pumped, s.failed = make(chan struct{}, len(s.pipes)), make(chan error, len(s.pipes))
 	var ctx context.Context
 	ctx, s.drop = context.WithCancel(context.Background())
-	for i, from := range s.pipes {
-		p := &pump{from: from, to: s.out, lines: splitter{flags: []record.Flags{0, record.Stderr}[i]}}
+	for _, p := range newPumps(stdout, stderr, s.out, func(err error) { s.failed <- err }) {
 		go func() {
-			p.run(ctx, func(err error) { s.failed <- err })
+			p.run(ctx)
 			s.pumped <- struct{}{}
 		}()
 	}

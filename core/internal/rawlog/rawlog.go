@@ -73,10 +73,10 @@ func (l *Log) Ack(uint64) {}
 func (l *Log) read(in *input) error {
 	n, err := in.reader.Read(l.buffer)
 	now := l.now().UnixNano()
-	in.splitter.Write(l.buffer[:n], now, l.add)
+	l.add(in.splitter.Split(l.buffer[:n], now))
 	switch {
 	case err == io.EOF:
-		in.splitter.Close(now, l.add)
+		l.add(in.splitter.End(now))
 		l.inputs = l.inputs[1:]
 	case err != nil:
 		return fmt.Errorf("read %s: %w", in.name, err)
@@ -87,10 +87,12 @@ func (l *Log) read(in *input) error {
 	return nil
 }
 
-func (l *Log) add(r record.Record) {
-	l.records++
-	if !l.builder.Fits(record.StepJob, len(r.Text)) {
-		l.ready = append(l.ready, l.builder.Take())
+func (l *Log) add(records []record.Record) {
+	l.records += uint64(len(records))
+	for _, r := range records {
+		if !l.builder.Fits(record.StepJob, len(r.Text)) {
+			l.ready = append(l.ready, l.builder.Take())
+		}
+		l.builder.Add(record.StepJob, r)
 	}
-	l.builder.Add(record.StepJob, r)
 }

@@ -2,67 +2,71 @@ package record
 
 import "bytes"
 
-// Splitter cuts the bytes of one stream into records: at each LF, and a line that is too long into pieces. It keeps at
-// most one record's bytes. The zero value is ready; it is for one goroutine.
+// Splitter makes records of one stream's bytes: a line each, without its LF, or pieces of at most MaxBytes. All pieces but
+// the last are Partial, and the last one is never empty. The zero value is ready; it is for one goroutine.
 type Splitter struct {
 	// Flags are put on each record; Partial is the Splitter's own.
 	Flags Flags
-	// carry is the line that has not ended yet, less the pieces of it that have been handed out; open says that there
-	// are such.
-	carry []byte
-	open  bool
+	// rest is what has been read of a line whose end has not; at most MaxBytes.
+	rest []byte
+	// joined holds a line that rest was the start of, while its record is in use.
+	joined []byte
+	out    []Record
 }
 
-// Write takes bytes that were written at the time now and calls add for each record that they complete. The record's
-// text is valid until add returns.
-func (s *Splitter) Write(p []byte, now int64, add func(Record)) {
-	for len(p) > 0 {
-		line, ended := p, false
-		if end := bytes.IndexByte(p, '\n'); end >= 0 {
-			line, ended = p[:end], true
+// Split returns the records that chunk, which was written at the time now, completes. They share the memory of chunk and of
+// the splitter, and are good until the next call.
+func (s *Splitter) Split(chunk []byte, now int64) []Record {
+	s.out = s.out[:0]
+	for {
+		line, after, found := bytes.Cut(chunk, []byte{'\n'})
+		if len(s.rest) > 0 {
+			line = s.join(line)
 		}
-		p = p[len(line):]
-		if ended {
-			p = p[1:]
+		line = s.pieces(line, now)
+		if !found {
+			s.keep(line)
+			return s.out
 		}
-		s.take(line, ended, now, add)
+		s.add(0, now, line)
+		chunk = after
 	}
 }
 
-// take adds bytes to the current line, of which there are more to come unless it has ended.
-func (s *Splitter) take(line []byte, ended bool, now int64, add func(Record)) {
-	for len(s.carry)+len(line) > MaxBytes {
-		// The piece is cut where both parts together say; what of line belongs to it is the only copy.
-		room := MaxBytes + 1 - len(s.carry)
-		text := line
-		if len(s.carry) > 0 {
-			s.carry = append(s.carry, line[:room]...)
-			line, text = line[room:], s.carry
-		}
-		n := Cut(text)
-		add(Record{Flags: s.Flags | Partial, Time: now, Text: text[:n]})
-		s.open = true
-		if len(s.carry) > 0 {
-			s.carry = append(s.carry[:0], s.carry[n:]...)
-		} else {
-			line = line[n:]
-		}
-	}
-	if !ended {
-		s.carry = append(s.carry, line...)
+// join puts what comes next of a line behind its start, and returns both.
+func (s *Splitter) join(line []byte) []byte {
+	s.rest, s.joined = s.joined[:0], append(s.rest, line...)
+	return s.joined
+}
+
+// keep keeps the start of a line until more of it comes.
+func (s *Splitter) keep(line []byte) {
+	if len(line) > 0 && len(s.joined) == len(line) && &s.joined[0] == &line[0] {
+		s.rest, s.joined = s.joined, s.rest // it is all that was joined: no need to copy it each time
 		return
 	}
-	if len(s.carry) > 0 {
-		line = append(s.carry, line...)
-	}
-	add(Record{Flags: s.Flags, Time: now, Text: line})
-	s.carry, s.open = s.carry[:0], false
+	s.rest = append(s.rest[:0], line...)
 }
 
-// Close ends the stream: a last line without an LF is a record, too.
-func (s *Splitter) Close(now int64, add func(Record)) {
-	if len(s.carry) > 0 || s.open {
-		add(Record{Flags: s.Flags, Time: now, Text: s.carry})
+// pieces cuts full pieces off a line until what is left fits a record, and returns that.
+func (s *Splitter) pieces(line []byte, now int64) []byte {
+	for len(line) > MaxBytes {
+		n := Cut(line)
+		s.add(Partial, now, line[:n])
+		line = line[n:]
 	}
-	s.carry, s.open = nil, false
+	return line
+}
+
+func (s *Splitter) add(flags Flags, now int64, text []byte) {
+	s.out = append(s.out, Record{Flags: s.Flags | flags, Time: now, Text: text})
+}
+
+// End returns the record of a last line that no LF has ended, if there is one.
+func (s *Splitter) End(now int64) []Record {
+	s.out = s.out[:0]
+	if len(s.rest) > 0 {
+		s.add(0, now, s.rest)
+	}
+	return s.out
 }
