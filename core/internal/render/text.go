@@ -64,8 +64,8 @@ type Text struct {
 	// drawn. drawn says that it stands on the terminal now.
 	waiting, arrived string
 	drawn            bool
-	stop    context.CancelFunc
-	stopped sync.WaitGroup
+	stop             context.CancelFunc
+	stopped          sync.WaitGroup
 }
 
 // NewText returns a renderer.
