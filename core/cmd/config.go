@@ -75,6 +75,9 @@ func pipelineOf(c *config.Config, name string) (*config.Pipeline, error) {
 // with the right exit code; nothing is left to say about it.
 func (a *app) assemble(ctx context.Context, host *pluginhost.Host, p *config.Pipeline) ([]assembly.Stage, error) {
 	stages, diags, err := assembly.Processors(ctx, host, p)
+	if ctx.Err() != nil {
+		return nil, errInterrupted // what the plugins have failed of is no news
+	}
 	if failed := a.finish(diags, err); failed != nil {
 		return nil, failed
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/podrunner/runner/core/internal/diag"
 )
 
-// printDiagnostics prints diagnostics for people on standard error.
+// printDiagnostics prints diagnostics for people on standard error, each in one write and so redacted as a whole.
 func (a *app) printDiagnostics(d diag.Diagnostics) error {
-	return diag.WriteText(a.err, d, styleOf(a.err))
+	return diag.WriteText(a.redact.Writer(a.err), d, styleOf(a.err))
 }
 
 // fail prints diagnostics and returns the error that ends the command when there are errors among them: exit code 2.

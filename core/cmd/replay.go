@@ -52,6 +52,9 @@ func runReplay(ctx context.Context, a *app, flags replayFlags, path string) erro
 	if err != nil {
 		return err
 	}
+	if err := oneStdin(flags.file, path, flags.stderr); err != nil {
+		return err
+	}
 	s, err := newSession(a, flags.sessionFlags)
 	if err != nil {
 		return err
@@ -59,12 +62,12 @@ func runReplay(ctx context.Context, a *app, flags replayFlags, path string) erro
 	defer s.close()
 	j := &job.Job{ID: "replay"}
 	if flags.file != "" {
-		if j, err = a.loadJob(flags.file); err != nil {
+		if j, err = a.loadJob(ctx, flags.file); err != nil {
 			return err
 		}
 	}
 	log := rawlog.New(clock)
-	closeLog, err := a.addFiles(log, path, flags.stderr)
+	closeLog, err := a.addFiles(ctx, log, path, flags.stderr)
 	if err != nil {
 		return err
 	}
@@ -92,12 +95,23 @@ func fixedClock(text string) (func() time.Time, error) {
 	return func() time.Time { return fixed }, nil
 }
 
-// addFiles opens the files of a recorded log.
-func (a *app) addFiles(log *rawlog.Log, stdout, stderr string) (closeAll func(), err error) {
-	if stdout == "-" && stderr == "-" {
-		return nil, usageError(errors.New("standard input can be only one of the two streams"))
+// oneStdin refuses that standard input stands for several files: it can be read once only.
+func oneStdin(paths ...string) error {
+	count := 0
+	for _, path := range paths {
+		if path == "-" {
+			count++
+		}
 	}
-	out, err := a.open(stdout)
+	if count > 1 {
+		return usageError(errors.New("standard input can be only one of the job file, the log and the log of standard error: name files for the others"))
+	}
+	return nil
+}
+
+// addFiles opens the files of a recorded log.
+func (a *app) addFiles(ctx context.Context, log *rawlog.Log, stdout, stderr string) (closeAll func(), err error) {
+	out, err := a.open(ctx, "log", stdout)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +119,7 @@ func (a *app) addFiles(log *rawlog.Log, stdout, stderr string) (closeAll func(),
 	if stderr == "" {
 		return func() { _ = out.Close() }, nil
 	}
-	errs, err := a.open(stderr)
+	errs, err := a.open(ctx, "log of standard error", stderr)
 	if err != nil {
 		_ = out.Close()
 		return nil, err
@@ -128,6 +142,9 @@ func (s *session) replay(ctx context.Context, j *job.Job, log *rawlog.Log, stage
 		Redact: s.app.redact.String,
 		Logger: s.app.log.Named("pipeline"),
 	})
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted
+	}
 	total := time.Since(begun)
 	return engine.Summary{Result: result, Records: log.Records(), Running: total, Total: total}, err
 }

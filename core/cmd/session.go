@@ -3,8 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -92,8 +90,11 @@ func (s *session) finish(summary engine.Summary) error {
 }
 
 // loadJob reads the job file and makes its secrets the ones that nothing of core's own may show.
-func (a *app) loadJob(path string) (*job.Job, error) {
-	j, diags := job.Load(path, a.in)
+func (a *app) loadJob(ctx context.Context, path string) (*job.Job, error) {
+	j, diags := job.Load(path, input{ctx, a.in})
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
 	if err := a.fail(diags); err != nil {
 		return nil, err
 	}
@@ -111,16 +112,4 @@ func newRenderer(a *app, output string) render.Renderer {
 		Color: styleOf(a.out).Color,
 		Live:  styleOf(a.err).Color,
 	})
-}
-
-// open opens a file, "-" being standard input.
-func (a *app) open(path string) (io.ReadCloser, error) {
-	if path == "-" {
-		return io.NopCloser(a.in), nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, usageError(err)
-	}
-	return file, nil
 }

@@ -34,8 +34,13 @@ func newTest(a *app) *cobra.Command {
 			"a source and reports to none. Exit code 1 says that the job failed, 2 that something has to be mended in\n" +
 			"the command line, the configuration or the job file, 3 that something around the job is broken.",
 		Example: "  core test -f examples/job.yaml\n  core test -f - --output json < job.yaml",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, flags) },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("test takes no arguments: name the job file with a flag, -f %s", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, flags) },
 	}
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
 	c.Flags().StringVar(&flags.executor, "executor", "", "where to run the job: "+strings.Join(config.Executors, ", ")+" (default: as the pipeline says)")
@@ -52,7 +57,7 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 		return err
 	}
 	defer s.close()
-	j, err := a.loadJob(flags.file)
+	j, err := a.loadJob(ctx, flags.file)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // maxDeferredBytes bounds the new lines that wait for the end of a long line, but for the first, which always waits. What
-// is beyond it is left out: to end the
-// long line in its middle would hide from the stages behind what stands across the cut, such as a secret.
+// is beyond it is left out: to end the long line in its middle would hide from the stages behind what stands across the
+// cut, such as a secret.
 const maxDeferredBytes = 1 << 20
 
 // deferredCost is what a line that waits costs beside its text.

@@ -3,8 +3,11 @@
 package redact
 
 import (
+	"cmp"
+	"encoding/json"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -19,19 +22,19 @@ type Redactor struct {
 	replacer atomic.Pointer[strings.Replacer]
 }
 
-// Set makes the sensitive values of these jobs the ones to replace: each as a whole, and each of its lines. Of values
-// that overlap the longest wins.
+// Set makes the sensitive values of these jobs the ones to replace: each as a whole and each of its lines, as they are
+// and as they look in quotes or in JSON. Of values that overlap the longest wins.
 func (r *Redactor) Set(jobs ...*job.Job) {
 	var values []string
 	for _, j := range jobs {
 		for _, v := range j.Secrets() {
-			values = append(values, strings.TrimSpace(v.Value))
+			values = addForms(values, v.Value)
 			for line := range strings.Lines(v.Value) {
-				values = append(values, strings.TrimSpace(line))
+				values = addForms(values, line)
 			}
 		}
 	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(values, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	var pairs []string
 	for _, v := range slices.Compact(values) {
 		if v != "" {
@@ -40,6 +43,36 @@ func (r *Redactor) Set(jobs ...*job.Job) {
 	}
 	r.replacer.Store(strings.NewReplacer(pairs...))
 }
+
+// addForms adds the ways in which a log line or an error may show a value: errors quote names, a log escapes what has a
+// meaning in it, and an error may stand in a log. A value of ordinary characters has one form only.
+func addForms(values []string, value string) []string {
+	once := forms(strings.TrimSpace(value))
+	for _, form := range once {
+		values = append(values, forms(form)...)
+	}
+	return values
+}
+
+// forms returns a value as it is, in Go's quotes, in hclog's, which leave backslashes alone, and in JSON's.
+func forms(value string) []string {
+	quoted := inside(strconv.Quote(value))
+	all := []string{value, quoted, strings.ReplaceAll(quoted, `\\`, `\`), inside(inJSON(value, true)), inside(inJSON(value, false))}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// inJSON returns a value as a JSON string, with the characters that mean something to HTML escaped, or not.
+func inJSON(value string, html bool) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(html)
+	_ = encoder.Encode(value) // a string always has a form
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// inside returns what is between quotes.
+func inside(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 // String returns text without the values.
 func (r *Redactor) String(text string) string {

@@ -1,7 +1,13 @@
 package redact_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/podrunner/runner/core/internal/job"
 	"github.com/podrunner/runner/core/internal/redact"
@@ -27,5 +33,49 @@ func TestRedactor(t *testing.T) {
 		if got := r.String(in); got != want {
 			t.Errorf("String(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// TestForms: what quotes or encodes a text must not carry a value past the redactor.
+func TestForms(t *testing.T) {
+	const secret = "a\"b<c>&\\d\tü\x01-tail"
+	var r redact.Redactor
+	r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: secret, Sensitive: true}}})
+	var log bytes.Buffer
+	for _, asJSON := range []bool{false, true} {
+		logger := hclog.New(&hclog.LoggerOptions{Output: r.Writer(&log), JSONFormat: asJSON})
+		logger.Error("message "+secret, "error", errors.New("of "+secret), "quoted", fmt.Sprintf("%q", "x "+secret+" y"), "bare", secret)
+	}
+	fmt.Fprintf(r.Writer(&log), "%s %q\n", secret, secret)
+	if text := log.String(); strings.Contains(text, "-tail") || strings.Count(text, redact.Mask) < 10 {
+		t.Errorf("the log is %s", text)
+	}
+}
+
+// TestWriter: the writer says that it has written what it was given, whatever became of it.
+func TestWriter(t *testing.T) {
+	var r redact.Redactor
+	r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: "s", Sensitive: true}}})
+	var out bytes.Buffer
+	if n, err := r.Writer(&out).Write([]byte("a s\n")); n != 4 || err != nil || out.String() != "a "+redact.Mask+"\n" {
+		t.Errorf("wrote %d, %v, %q", n, err, out.String())
+	}
+	want := errors.New("full")
+	if _, err := r.Writer(failing{want}).Write([]byte("a\n")); !errors.Is(err, want) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestSetAgain: the jobs of before are forgotten.
+func TestSetAgain(t *testing.T) {
+	var r redact.Redactor
+	r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: "first", Sensitive: true}}})
+	r.Set()
+	if got := r.String("first"); got != "first" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -26,6 +26,9 @@ const (
 	reset  = "\x1b[0m"
 	// wipe empties the line that the cursor is on.
 	wipe = "\r\x1b[K"
+	// cut has what is too long for a line cut off, until wrap; else wipe would leave the rows above.
+	cut  = "\x1b[?7l"
+	wrap = "\x1b[?7h"
 )
 
 // progressInterval is how often the elapsed time of a job that waits is drawn anew.
@@ -57,12 +60,12 @@ type Text struct {
 	held  bytes.Buffer
 	// heldOpen says that the last line in held has no end yet.
 	heldOpen bool
-	// waiting is the status that is drawn while the job waits; nil: nothing is drawn. drawn says that it stands on the
-	// terminal now.
-	waiting *executor.Status
-	drawn   bool
-	stop    context.CancelFunc
-	stopped sync.WaitGroup
+	// waiting describes the status that is drawn while the job waits, since the time that arrived says; "": nothing is
+	// drawn. drawn says that it stands on the terminal now.
+	waiting, arrived string
+	drawn            bool
+	stop             context.CancelFunc
+	stopped          sync.WaitGroup
 }
 
 // NewText returns a renderer.
@@ -79,16 +82,26 @@ func NewText(options TextOptions) *Text {
 func (t *Text) Status(status executor.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.options.Live && status.Phase == executor.Pending {
-		t.waiting = &status
-		return
-	}
-	t.undraw()
-	t.waiting = nil
+	t.settle()
 	if status.Message == "" {
 		return
 	}
-	fmt.Fprintf(t.options.Err, "%s\n", t.paint(dim, fmt.Sprintf("[%s] %s", t.elapsed(), describe(status))))
+	t.waiting, t.arrived = describe(status), t.elapsed()
+	if !t.options.Live || status.Phase != executor.Pending {
+		t.settle()
+	}
+}
+
+// settle ends the drawing: what was drawn stays as a line of its own.
+func (t *Text) settle() {
+	if t.drawn {
+		fmt.Fprint(t.options.Err, wipe)
+		t.drawn = false
+	}
+	if t.waiting != "" {
+		fmt.Fprintf(t.options.Err, "%s\n", t.paint(dim, fmt.Sprintf("[%s] %s", t.arrived, t.waiting)))
+		t.waiting = ""
+	}
 }
 
 func describe(status executor.Status) string {
@@ -114,18 +127,11 @@ func (t *Text) draw(ctx context.Context) {
 		if !t.mu.TryLock() {
 			continue
 		}
-		if t.waiting != nil {
-			fmt.Fprintf(t.options.Err, "%s%s[%s] %s%s", wipe, dim, t.elapsed(), describe(*t.waiting), reset)
+		if t.waiting != "" {
+			fmt.Fprintf(t.options.Err, "%s%s%s[%s] %s%s%s", wipe, cut, dim, t.elapsed(), t.waiting, reset, wrap)
 			t.drawn = true
 		}
 		t.mu.Unlock()
-	}
-}
-
-func (t *Text) undraw() {
-	if t.drawn {
-		fmt.Fprint(t.options.Err, wipe)
-		t.drawn = false
 	}
 }
 
@@ -133,8 +139,7 @@ func (t *Text) undraw() {
 func (t *Text) Records(batch *record.Batch) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.undraw()
-	t.waiting = nil
+	t.settle()
 	t.buffer.Reset()
 	for _, r := range batch.All {
 		t.record(r)
@@ -198,7 +203,7 @@ func (t *Text) Summary(s engine.Summary) error {
 	t.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.undraw()
+	t.settle()
 	if _, err := io.WriteString(t.options.Err, t.summary(s)); err != nil {
 		return fmt.Errorf("write the summary: %w", err)
 	}
@@ -210,7 +215,7 @@ func (t *Text) Close() {
 	t.stop()
 	t.stopped.Wait()
 	if t.mu.TryLock() {
-		t.undraw()
+		t.settle()
 		t.mu.Unlock()
 	}
 }

@@ -1,0 +1,146 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodJob = `image: alpine
+commands:
+  - echo hello
+variables:
+  - key: TOKEN
+    value: not-for-anybodys-eyes
+    sensitive: true
+`
+
+// TestSessionRefuses has the ways in which `test` and `replay` are used wrongly. None of them starts a plugin.
+func TestSessionRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		args  []string
+		stdin string
+	}{
+		"test-no-file":            {args: []string{"test"}},
+		"test-argument":           {args: []string{"test", "job.yaml"}},
+		"test-file-missing":       {args: []string{"test", "-f", "none.yaml"}},
+		"test-file-empty":         {args: []string{"test", "-f", "empty"}},
+		"test-file-is-a-folder":   {args: []string{"test", "-f", "plugins"}},
+		"test-stdin-empty":        {args: []string{"test", "-f", "-"}},
+		"test-stdin-not-yaml":     {args: []string{"test", "-f", "-"}, stdin: "a: [\n"},
+		"test-stdin-no-image":     {args: []string{"test", "-f", "-"}, stdin: "commands: [ls]\n"},
+		"test-bad-output":         {args: []string{"test", "-f", "job.yaml", "--output", "xml"}},
+		"test-unknown-executor":   {args: []string{"test", "-f", "job.yaml", "--executor", "locl"}},
+		"test-unknown-pipeline":   {args: []string{"test", "-f", "job.yaml", "--pipeline", "defalt"}},
+		"replay-no-log":           {args: []string{"replay"}},
+		"replay-two-logs":         {args: []string{"replay", "a", "b"}},
+		"replay-missing":          {args: []string{"replay", "none.log"}},
+		"replay-stderr-missing":   {args: []string{"replay", "--stderr", "none.log", "empty"}},
+		"replay-folder":           {args: []string{"replay", "plugins"}},
+		"replay-bad-time":         {args: []string{"replay", "--time", "yesterday", "empty"}},
+		"replay-bad-output":       {args: []string{"replay", "--output", "", "empty"}},
+		"replay-both-stdin":       {args: []string{"replay", "--stderr", "-", "-"}},
+		"replay-job-and-log":      {args: []string{"replay", "-f", "-", "-"}},
+		"replay-job-file-missing": {args: []string{"replay", "-f", "none.yaml", "empty"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, goodConfig, "crash")
+			writeFile(t, "job.yaml", goodJob)
+			writeFile(t, "empty", "")
+			r := core(t, test.stdin, test.args...)
+			if r.code != exitUsage || r.stdout != "" {
+				t.Errorf("exit code %d, want %d; stdout %q", r.code, exitUsage, r.stdout)
+			}
+			golden(t, name, r)
+		})
+	}
+}
+
+// TestReplay sends logs through processors that leave them as they are.
+func TestReplay(t *testing.T) {
+	for name, test := range map[string]struct {
+		stdin string
+		args  []string
+		want  string
+	}{
+		"a file":           {"", []string{"out.log"}, "one\ntwo\n"},
+		"standard input":   {"a\nb", []string{"-"}, "a\nb\n"},
+		"nothing":          {"", []string{"-"}, ""},
+		"stdout and error": {"", []string{"--stderr", "err.log", "out.log"}, "one\ntwo\nthree\n"},
+		"error from stdin": {"x\n", []string{"--stderr", "-", "out.log"}, "one\ntwo\nx\n"},
+		"log from stdin":   {"x\n", []string{"--stderr", "err.log", "-"}, "x\nthree\n"},
+		"with a job":       {"", []string{"-f", "job.yaml", "out.log"}, "one\ntwo\n"},
+		"job from stdin":   {goodJob, []string{"-f", "-", "out.log"}, "one\ntwo\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, goodConfig, "outcome", "sanitize")
+			writeFile(t, "job.yaml", goodJob)
+			writeFile(t, "out.log", "one\ntwo\n")
+			writeFile(t, "err.log", "three\n")
+			r := core(t, test.stdin, append([]string{"replay"}, test.args...)...)
+			if r.code != exitSuccess || r.stdout != test.want || !strings.Contains(r.err, "outcome    success") {
+				t.Errorf("got %+v, want %q", r, test.want)
+			}
+		})
+	}
+}
+
+func TestReplayWithTime(t *testing.T) {
+	inFolder(t, goodConfig, "outcome", "sanitize")
+	r := core(t, "a\n", "replay", "--time", "2026-01-02T04:04:05.5+01:00", "--output", "json", "-")
+	first, _, _ := strings.Cut(r.stdout, "\n")
+	var event struct{ Event, Time, Line string }
+	if err := json.Unmarshal([]byte(first), &event); err != nil || event.Time != "2026-01-02T03:04:05.5Z" || event.Line != "a" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// TestInterrupted ends commands that wait for an input that does not come.
+func TestInterrupted(t *testing.T) {
+	for name, args := range map[string][]string{
+		"job from a terminal that is silent": {"test", "-f", "-"},
+		"log from a pipe that stays open":    {"replay", "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, goodConfig, "outcome", "sanitize")
+			silent, writer := io.Pipe()
+			defer writer.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var stdout, stderr bytes.Buffer
+			in := &waited{Reader: silent, waits: cancel}
+			code := run(ctx, args, streams{in: in, out: &stdout, err: &stderr})
+			if want := "core: interrupted before it was done\n"; code != exitJobFailed || stdout.Len() > 0 || stderr.String() != want {
+				t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout.String(), stderr.String(), want)
+			}
+		})
+	}
+}
+
+// waited tells when it is waited for.
+type waited struct {
+	io.Reader
+	waits func()
+}
+
+func (w *waited) Read(p []byte) (int, error) {
+	w.waits()
+	return w.Reader.Read(p)
+}
+
+// TestNoHelper: core says what is missing and how it comes to be there.
+func TestNoHelper(t *testing.T) {
+	inFolder(t, goodConfig, "outcome", "sanitize")
+	writeFile(t, "job.yaml", goodJob)
+	r := core(t, "", "test", "-f", "job.yaml")
+	if r.code != exitInfrastructure || !strings.Contains(r.err, helperName) || !strings.Contains(r.err, "make build") {
+		t.Errorf("got %+v", r)
+	}
+	if strings.Contains(r.stdout+r.err, "not-for-anybodys-eyes") {
+		t.Error("a secret is shown")
+	}
+}
