@@ -82,6 +82,7 @@ func serveCore(s *server) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	s.opened = newProcs().add
 	stderr := os.Stderr
 	s.started = func() {
 		// go-plugin puts pipes in place of both when it has printed the handshake, and carries what is written there

@@ -46,6 +46,8 @@ type server struct {
 	logger hclog.Logger
 	// started is called once, when core makes its first call.
 	started func()
+	// opened is told how many jobs more are open, or, below 0, fewer.
+	opened func(n int)
 	// reconfigurable allows more than one Configure, for a process that serves one host after another.
 	reconfigurable bool
 
@@ -71,7 +73,7 @@ func newServer(p Plugin, logger hclog.Logger) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: configuration: %w", p.Name, err)
 	}
-	return &server{plugin: p, body: b, logger: logger, started: func() {}}, nil
+	return &server{plugin: p, body: b, logger: logger, started: func() {}, opened: func(int) {}}, nil
 }
 
 // newGRPC returns a gRPC server with the protocol's options beside those given.
@@ -192,6 +194,8 @@ func (s *server) Process(stream grpc.BidiStreamingServer[pluginv1.ProcessRequest
 	if !config.IsValid() {
 		return status.Error(codes.FailedPrecondition, "the plugin is not configured; Configure comes before Process")
 	}
+	s.opened(1)
+	defer s.opened(-1)
 	return statusOf((&jobStream{
 		stream:    stream,
 		processor: s.plugin.Processor,

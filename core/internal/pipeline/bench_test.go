@@ -105,3 +105,19 @@ func BenchmarkPipeline(b *testing.B) {
 		})
 	}
 }
+
+// TestAllocations guards the cost of a batch. The bounds have room for other versions of gRPC, and none for an
+// allocation a line.
+func TestAllocations(t *testing.T) {
+	batch := fullBatch()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			stages := c.stages(t, batch.Len())
+			const batches = 100
+			got := testing.AllocsPerRun(1, func() { carry(t, batch, batches, stages...) }) / batches
+			if got > c.most {
+				t.Errorf("a batch of %d lines costs %.0f allocations, more than %.0f", batch.Len(), got, c.most)
+			}
+		})
+	}
+}

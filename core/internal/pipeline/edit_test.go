@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -54,5 +55,38 @@ func FuzzEdits(f *testing.F) {
 		if c.valid {
 			t.Error("apply has left edits that check has taken")
 		}
+	})
+}
+
+// TestEditsKeepTimes: an edited record and those around it keep their times, and a new one has that of the record before
+// it.
+func TestEditsKeepTimes(t *testing.T) {
+	var in record.Builder
+	for i := range 9 {
+		in.Add(record.StepJob, record.Record{Time: int64(100 + i*i), Text: []byte("text")})
+	}
+	var e editor
+	e.splice(3, 0, 4, "3")
+	e.drop(4)
+	e.insert(8, "new")
+	c, err := newCursor(&e.edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	out := output{emit: func(b *record.Batch) error {
+		for _, r := range b.All {
+			got = append(got, fmt.Sprintf("%d %s", r.Time, r.Text))
+		}
+		return nil
+	}}
+	if err := apply(&out, in.Take(), 1, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.finish(); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, got, []string{
+		"100 text", "101 text", "104 3", "116 text", "125 text", "136 text", "149 text", "149 new", "164 text",
 	})
 }

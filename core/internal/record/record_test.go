@@ -2,6 +2,8 @@ package record_test
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,6 +52,57 @@ func TestBuilderKeepsRecords(t *testing.T) {
 	}
 	if b.Take() != nil {
 		t.Error("a taken batch is still there")
+	}
+}
+
+// TestAddRunIsAdd: records that are copied as runs, of any lengths, make the batches that Add makes of them.
+func TestAddRunIsAdd(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var source record.Builder
+		now, jump := int64(1000), int64(r.IntN(3))
+		for {
+			text := make([]byte, r.IntN([]int{2, 200, 5000}[seed%3]))
+			if !source.Fits(record.StepJob, len(text)) {
+				break
+			}
+			source.Add(record.StepJob, record.Record{Flags: record.Flags(r.IntN(4)), Time: now, Text: text})
+			now += jump * int64(r.IntN(50)-10)
+		}
+		batch := source.Take()
+		var one, runs record.Builder
+		var want, got []*record.Batch
+		first := record.Record{Time: 5, Text: make([]byte, r.IntN(20000))}
+		one.Add(record.StepJob, first)
+		runs.Add(record.StepJob, first)
+		for _, x := range batch.All {
+			if !one.Fits(record.StepJob, len(x.Text)) {
+				want = append(want, one.Take())
+			}
+			one.Add(record.StepJob, x)
+		}
+		for from, before := 0, batch.BaseTime; from < batch.Len(); {
+			to := min(from+1+r.IntN(100), batch.Len())
+			n := runs.AddRun(batch, from, to, before)
+			if n < to-from {
+				got = append(got, runs.Take())
+			}
+			before += batch.Elapsed(from, from+n)
+			from += n
+		}
+		if !reflect.DeepEqual(append(got, runs.Take()), append(want, one.Take())) {
+			t.Fatalf("seed %d: the batches differ", seed)
+		}
+	}
+}
+
+func TestAddRunKeepsStepsApart(t *testing.T) {
+	var b, source record.Builder
+	source.Add(record.StepJob, record.Record{Text: []byte("job")})
+	batch := source.Take()
+	b.Add(record.StepInit, record.Record{Text: []byte("init")})
+	if n := b.AddRun(batch, 0, 1, 0); n != 0 {
+		t.Errorf("a batch of step init takes %d records of step job", n)
 	}
 }
 

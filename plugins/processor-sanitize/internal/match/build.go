@@ -14,6 +14,7 @@ func New(forms []Form) *Matcher {
 	b := builder{m: &Matcher{}}
 	b.sort(forms)
 	b.classes()
+	b.leads()
 	b.allocate()
 	b.states()
 	return b.m
@@ -57,14 +58,13 @@ func (b *builder) sort(forms []Form) {
 	b.texts = b.texts[:n]
 }
 
-// classes fills class, stride and leads.
+// classes fills class and stride.
 func (b *builder) classes() {
 	var used [256]bool
 	for _, e := range b.texts {
 		for _, c := range e.text {
 			used[c] = true
 		}
-		b.lead(e.text)
 	}
 	b.m.stride = 0
 	if slices.Contains(used[:], false) {
@@ -79,14 +79,26 @@ func (b *builder) classes() {
 	b.maxRows = max(rowCells/b.m.stride, 1+256)
 }
 
-func (b *builder) lead(text []byte) {
-	first := int(text[0]) << 8
-	if len(text) > 1 {
-		b.m.setLead(first | int(text[1]))
-		return
+// maxStep bounds Matcher.step. Each place more puts more pairs into leads, of which more occur by chance.
+const maxStep = 3
+
+// leads fills step and leads.
+func (b *builder) leads() {
+	m := b.m
+	m.step = maxStep
+	for _, e := range b.texts {
+		m.step = max(1, min(m.step, len(e.text)-1))
 	}
-	for second := range 256 {
-		b.m.setLead(first | second)
+	for _, e := range b.texts {
+		if len(e.text) == 1 {
+			for second := range 256 {
+				m.setLead(int(e.text[0])<<8 | second)
+			}
+			continue
+		}
+		for i := range m.step {
+			m.setLead(int(e.text[i])<<8 | int(e.text[i+1]))
+		}
 	}
 }
 

@@ -63,7 +63,9 @@ type Matcher struct {
 
 	// levels[n] is the first state whose text has n bytes or more.
 	levels []uint32
-	// leads has a bit for each pair of bytes that a form may begin with.
+	// step is how many places a look at one pair of bytes tells about, and leads has a bit for each pair that stands in
+	// the first step places of a form.
+	step  int
 	leads [1 << 16 / 64]uint64
 }
 
@@ -79,7 +81,7 @@ func (m *Matcher) Find(spans []Span, text []byte, edges Edges) (found []Span, pe
 	}
 	row := uint32(0)
 	for i := 0; i < len(text); {
-		// Nothing before i matters. Two bytes that no form begins with lead back to here.
+		// Nothing before i matters.
 		i = m.skip(text, i)
 		row = m.rows[m.class[text[i]]]
 		i++
@@ -107,19 +109,17 @@ func (m *Matcher) Find(spans []Span, text []byte, edges Edges) (found []Span, pe
 	return spans, m.pending(row/m.stride, edges)
 }
 
-// skip returns the first place from i on where a form may begin, or the last byte of text.
+// skip returns a place from i on before which no form begins: one where a form may begin, or one near the end of text.
 func (m *Matcher) skip(text []byte, i int) int {
-	if i+1 >= len(text) {
-		return i
-	}
-	pair := uint(text[i])
-	for n, b := range text[i+1:] {
-		pair = (pair<<8 | uint(b)) & 0xffff
+	// The pair at the last of step places is in leads when a form begins at any of them.
+	for last := i + m.step - 1; last+1 < len(text); last += m.step {
+		pair := uint(text[last])<<8 | uint(text[last+1])
 		if m.leads[pair/64]>>(pair%64)&1 != 0 {
-			return i + n
+			return i
 		}
+		i += m.step
 	}
-	return len(text) - 1
+	return i
 }
 
 // far goes on from a state that has no row or at which a form ends, until it comes to one that has a row, or text is
