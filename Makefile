@@ -7,7 +7,8 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-MODULES  := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize examples/plugins/shout test
+UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize examples/plugins/shout
+MODULES  := $(UNITS) test
 PLUGINS  := processor-outcome processor-prefix processor-sanitize
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION)
@@ -52,7 +53,7 @@ test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
 test-unit: $(TOOLS)/built ## Run the tests of every module
-	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(MODULES:%=./%/...)
+	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
 
 .PHONY: test-e2e
 test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log

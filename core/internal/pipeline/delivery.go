@@ -113,7 +113,7 @@ func (d *Delivery) run(ctx context.Context) {
 	defer func() {
 		cancel()
 		if sending != nil {
-			_ = <-sent // the error of ctx, or one that comes too late
+			<-sent //nolint:errcheck // the error of ctx, or one that comes too late
 		}
 	}()
 	for {

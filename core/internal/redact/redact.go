@@ -19,11 +19,11 @@ const Mask = "**********"
 
 // Redactor replaces values. It is safe for concurrent use. The zero value replaces nothing.
 type Redactor struct {
-	replacer atomic.Pointer[strings.Replacer]
+	values atomic.Pointer[[]string]
 }
 
 // Set makes the sensitive values of these jobs the ones to replace: each as a whole and each of its lines, as they are
-// and as they look in quotes or in JSON. Of values that overlap the longest wins.
+// and as they look in quotes or in JSON. Values that overlap or touch are replaced as one.
 func (r *Redactor) Set(jobs ...*job.Job) {
 	var values []string
 	for _, j := range jobs {
@@ -34,14 +34,9 @@ func (r *Redactor) Set(jobs ...*job.Job) {
 			}
 		}
 	}
-	slices.SortFunc(values, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
-	var pairs []string
-	for _, v := range slices.Compact(values) {
-		if v != "" {
-			pairs = append(pairs, v, Mask)
-		}
-	}
-	r.replacer.Store(strings.NewReplacer(pairs...))
+	slices.Sort(values)
+	values = slices.DeleteFunc(slices.Compact(values), func(v string) bool { return v == "" })
+	r.values.Store(&values)
 }
 
 // addForms adds the ways in which a log line or an error may show a value: errors quote names, a log escapes what has a
@@ -76,15 +71,49 @@ func inside(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 // String returns text without the values.
 func (r *Redactor) String(text string) string {
-	if replacer := r.replacer.Load(); replacer != nil {
-		return replacer.Replace(text)
+	values := r.values.Load()
+	if values == nil {
+		return text
 	}
-	return text
+	found := find(text, *values)
+	if found == nil {
+		return text
+	}
+	var b strings.Builder
+	at := 0
+	for _, f := range found {
+		if f.start > at || at == 0 {
+			b.WriteString(text[at:f.start])
+			b.WriteString(Mask)
+		}
+		at = max(at, f.end)
+	}
+	b.WriteString(text[at:])
+	return b.String()
+}
+
+// span is a part of a text that holds a value.
+type span struct{ start, end int }
+
+// find returns where the values are, by their starts: all of them, also those that overlap.
+func find(text string, values []string) (found []span) {
+	for _, v := range values {
+		for at := 0; ; at++ {
+			i := strings.Index(text[at:], v)
+			if i < 0 {
+				break
+			}
+			at += i
+			found = append(found, span{at, at + len(v)})
+		}
+	}
+	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.start-b.start, a.end-b.end) })
+	return found
 }
 
 // Bytes is String for bytes; it does not change its argument.
 func (r *Redactor) Bytes(text []byte) []byte {
-	if r.replacer.Load() == nil {
+	if r.values.Load() == nil {
 		return text
 	}
 	return []byte(r.String(string(text)))

@@ -24,11 +24,14 @@ func TestRedactor(t *testing.T) {
 		{Key: "C", Value: "first line\nsecond line", Sensitive: true},
 		{Key: "D", Value: "plain"},
 		{Key: "E", Value: "", Sensitive: true},
+		{Key: "F", Value: "overlap-one", Sensitive: true},
+		{Key: "G", Value: "one-after", Sensitive: true},
 	}})
 	for in, want := range map[string]string{
-		"x abcdef y abc": "x " + redact.Mask + " y " + redact.Mask,
-		"second line":    redact.Mask,
-		"plain":          "plain",
+		"x abcdef y abc":               "x " + redact.Mask + " y " + redact.Mask,
+		"second line":                  redact.Mask,
+		"plain":                        "plain",
+		"overlap-one-after and abcabc": redact.Mask + " and " + redact.Mask,
 	} {
 		if got := r.String(in); got != want {
 			t.Errorf("String(%q) = %q, want %q", in, got, want)
