@@ -108,7 +108,7 @@ func TestInterrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, goodConfig, "outcome", "sanitize")
 			silent, writer := io.Pipe()
-			defer writer.Close()
+			defer func() { _ = writer.Close() }()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			var stdout, stderr bytes.Buffer
