@@ -110,7 +110,7 @@ func (d *Delivery) run(ctx context.Context) {
 	defer func() {
 		cancel()
 		if sending != nil {
-			<-sent
+			_ = <-sent // the delivery has ended already
 		}
 	}()
 	for {

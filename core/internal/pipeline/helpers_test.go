@@ -131,7 +131,7 @@ func (h *host) kill() {
 	defer h.mu.Unlock()
 	if h.server != nil {
 		h.server.Stop()
-		h.conn.Close()
+		_ = h.conn.Close()
 		h.server = nil
 	}
 }

@@ -75,7 +75,7 @@ func (l *Log) read(in *input) error {
 	now := l.now().UnixNano()
 	in.splitter.Write(l.buffer[:n], now, l.add)
 	switch {
-	case err == io.EOF: //nolint:errorlint // the io.Reader contract: EOF comes bare
+	case err == io.EOF:
 		in.splitter.Close(now, l.add)
 		l.inputs = l.inputs[1:]
 	case err != nil:
