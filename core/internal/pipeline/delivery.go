@@ -110,7 +110,7 @@ func (d *Delivery) run(ctx context.Context) {
 	defer func() {
 		cancel()
 		if sending != nil {
-			_ = <-sent // the delivery has ended already
+			<-sent //nolint:errcheck // the delivery has ended already, with an error of its own
 		}
 	}()
 	for {
