@@ -26,12 +26,13 @@ func countAllocations(ctx context.Context, t *table) error {
 		return fmt.Errorf("the benchmark of the pipeline prints no allocations:\n%s", out)
 	}
 	for _, m := range found {
+		name := strings.ReplaceAll(string(m[1]), "_", " ")
 		for i, unit := range []string{"B", "allocations"} {
 			n, err := strconv.ParseFloat(string(m[i+2]), 64)
 			if err != nil {
 				return err
 			}
-			t.add("a batch through "+strings.ReplaceAll(string(m[1]), "_", " "), unit, n, n)
+			t.count("a batch of 31 KiB, "+name, unit, n)
 		}
 	}
 	return nil

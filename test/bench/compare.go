@@ -69,7 +69,7 @@ func run(c *exec.Cmd, path string) (cost, error) {
 	if err != nil {
 		return cost{}, err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }() // closed below, unless the program fails
 	var stderr bytes.Buffer
 	c.Stdout, c.Stderr = out, &stderr
 	begun := time.Now()
@@ -85,12 +85,12 @@ func same(a, b string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	g, err := os.Open(b)
 	if err != nil {
 		return err
 	}
-	defer g.Close()
+	defer func() { _ = g.Close() }()
 	left, right := bufio.NewReader(f), bufio.NewReader(g)
 	for line := 1; ; line++ {
 		x, xErr := left.ReadBytes('\n')

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,12 @@ func newTable() *table {
 
 // add adds a row. best is the best of the measurements.
 func (t *table) add(what, unit string, best, median float64) {
-	t.rows = append(t.rows, fmt.Sprintf("%s\t%s\t%s\t%s\t", what, number(best), number(median), unit))
+	t.rows = append(t.rows, fmt.Sprintf("%s\t%s\t%s\t%s\t\n", what, number(best), number(median), unit))
+}
+
+// count adds a row for what has been counted, which does not depend on the machine's mood.
+func (t *table) count(what, unit string, n float64) {
+	t.rows = append(t.rows, fmt.Sprintf("%s\t\t%s\t%s\t\n", what, number(n), unit))
 }
 
 // number writes three digits, and all of those before the point.
@@ -51,12 +57,19 @@ func number(x float64) string {
 }
 
 func (t *table) print(out io.Writer, w *workload) error {
-	fmt.Fprintf(out, "%d lines of %d bytes, %d secrets; %d CPUs, %s, load %s\n\n",
-		w.lines, lineBytes, secretCount, runtime.NumCPU(), runtime.Version(), t.load)
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "\tbest\tmedian\tunit\t")
-	for _, row := range t.rows {
-		fmt.Fprintln(tw, row)
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%d lines of %d bytes, %d secrets; %d CPUs, %s", w.lines, lineBytes, secretCount, runtime.NumCPU(), runtime.Version())
+	if t.load != "" {
+		fmt.Fprintf(&text, "; load before: %s", t.load)
 	}
-	return tw.Flush()
+	text.WriteString("\n\n")
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if _, err := io.WriteString(tw, "\tbest\tmedian\tunit\t\n"+strings.Join(t.rows, "")); err != nil {
+		return err
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := out.Write(text.Bytes())
+	return err
 }
