@@ -21,7 +21,7 @@ TOOLS    := $(CURDIR)/build/tools
 build: ## Build all binaries into bin/
 	@mkdir -p bin/plugins
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/core ./core
-	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/runner-helper ./core/helper
+	$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/runner-helper ./core/helper
 	@for p in $(PLUGINS); do echo "build $$p"; \
 		$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/plugins/runner-$$p ./plugins/$$p; done
 

@@ -19,8 +19,12 @@ import (
 
 func main() { sdk.Serve(plugin) }
 
+// version is set by the build.
+var version string
+
 var plugin = sdk.Plugin{
 	Name:        "outcome",
+	Version:     version,
 	Description: "Collects the outcome variables that a job prints, and removes those lines from the log.",
 	Processor: sdk.Batches(func(context.Context, sdk.Job, struct{}) (*processor, error) {
 		return &processor{state: &capture.State{}}, nil

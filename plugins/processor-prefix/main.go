@@ -15,8 +15,12 @@ import "github.com/podrunner/runner/sdk"
 
 func main() { sdk.Serve(plugin) }
 
+// version is set by the build.
+var version string
+
 var plugin = sdk.Plugin{
 	Name:        "prefix",
+	Version:     version,
 	Description: "Puts the time and the worker before each line.",
 	Processor:   sdk.Batches(start),
 }

@@ -19,8 +19,12 @@ import (
 
 func main() { sdk.Serve(plugin) }
 
+// version is set by the build.
+var version string
+
 var plugin = sdk.Plugin{
 	Name:         "sanitize",
+	Version:      version,
 	Description:  "Masks the values of sensitive variables in the log, the message and the outcome variables.",
 	Processor:    sdk.Batches(start),
 	Redacts:      true,
