@@ -23,7 +23,7 @@ func secrets(n int) []match.Form {
 var lines = []string{
 	"[INFO] --- maven-compiler-plugin:3.8.1:compile (default-compile) @ service-core ---",
 	"go: downloading github.com/hashicorp/go-plugin v1.8.0",
-	"#12 4.218 Get:27 http://deb.debian.org/debian bookworm/main amd64 libssl3 amd64 3.0.11-1 [2019 kB]",
+	"#12 4.218 Get:27 http://mirror.example/debian bookworm/main amd64 libssl3 amd64 3.0.11-1 [2019 kB]",
 	"=== RUN   TestServer/accepts_a_request_with_a_body",
 	"npm WARN deprecated har-validator@5.1.5: this library is no longer supported",
 	"2026-01-31T23:59:59.123Z INFO  http: request done method=GET path=/api/v1/items/4711 status=200 duration=12.3ms",
