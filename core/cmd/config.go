@@ -18,6 +18,10 @@ import (
 // closeTimeout bounds how long core waits for its plugins to end.
 const closeTimeout = 15 * time.Second
 
+// stopTimeout is how long a plugin may take to end itself. Somebody waits for the prompt, and there is nothing that these
+// commands have a plugin finish: no remote system, no job that goes on.
+const stopTimeout = 3 * time.Second
+
 // readConfig returns the configuration, or nil and diagnostics. Only the default file may be missing; the built-in
 // configuration then takes its place.
 func (a *app) readConfig() (*config.Config, diag.Diagnostics) {
@@ -43,6 +47,7 @@ func (a *app) newHost(c *config.Config) (*pluginhost.Host, error) {
 	if err != nil {
 		return nil, infrastructureError(err)
 	}
+	options.Limits.Stop = stopTimeout
 	host, err := pluginhost.New(options)
 	if err != nil {
 		return nil, usageError(err)
