@@ -229,7 +229,12 @@ func TestSpoolFull(t *testing.T) {
 // TestSpoolFails takes the spool's directory away, so that no further segment can be made.
 func TestSpoolFails(t *testing.T) {
 	t.Parallel()
-	s := startStep(t, []string{"exec 3>$LEFT; echo ready", "rm -r " + "../spool; yes"}, "-spool-size", "1000000", "-grace", "100ms")
+	s := startStep(t, []string{"exec 3>$LEFT; mkfifo ../go; echo ready", "read _ <../go; rm -r ../spool; yes"},
+		"-spool-size", "1000000", "-grace", "100ms")
+	// The spool is there until the test has read "ready" from it. Opening the FIFO waits for the step to open it.
+	if err := os.WriteFile(filepath.Join(s.dir, "run", "go"), []byte("\n"), 0); err != nil {
+		t.Fatal(err)
+	}
 	if code := s.wait(); code != entrypoint.CodeBroken {
 		t.Errorf("exit code %d", code)
 	}
