@@ -148,7 +148,7 @@ func checkFile(title, path string) error {
 }
 
 func errNotExecutable(title, path string) *Error {
-	return &Error{Plugin: title, Reason: NotExecutable, Detail: "may not be executed: " + path, Advice: "Try: chmod +x " + path}
+	return &Error{Plugin: title, Reason: NotExecutable, Detail: "is not executable: " + path, Advice: "Try: chmod +x " + path}
 }
 
 // notFound says where a plugin was looked for, and which ones with such a name there are.
