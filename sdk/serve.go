@@ -137,12 +137,17 @@ func serveDebug(s *server, stdout io.Writer) error {
 func serveReattach(ctx context.Context, s *server, stdout io.Writer) error {
 	s.reconfigurable = true
 	reattach, done := make(chan *plugin.ReattachConfig, 1), make(chan struct{})
+	server := make(chan *grpc.Server, 1)
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  protocol.Handshake,
 		VersionedPlugins: protocol.Set(s.register),
-		GRPCServer:       s.newGRPC,
-		Logger:           s.logger,
-		Test:             &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reattach, CloseCh: done},
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			made := s.newGRPC(options)
+			server <- made
+			return made
+		},
+		Logger: s.logger,
+		Test:   &plugin.ServeTestConfig{ReattachConfigCh: reattach, CloseCh: done},
 	})
 	select {
 	case config := <-reattach:
@@ -152,6 +157,8 @@ func serveReattach(ctx context.Context, s *server, stdout io.Writer) error {
 	case <-done:
 		return errors.New("the plugin did not start; its log says why")
 	}
+	// A context of go-plugin's own would close the listener under the server, which then logs that as an error.
+	defer context.AfterFunc(ctx, (<-server).Stop)()
 	<-done
 	return nil
 }

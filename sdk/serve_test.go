@@ -153,7 +153,7 @@ func TestUnderCoreSignalsAreLeftToCore(t *testing.T) {
 
 func TestDebug(t *testing.T) {
 	cmd := program(t, "summer", "--debug")
-	_, stdout, _ := pipes(t, cmd)
+	_, stdout, stderr := pipes(t, cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +175,9 @@ func TestDebug(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.Copy(io.Discard, stdout)
+	if log, err := io.ReadAll(stderr); err != nil || len(log) > 0 {
+		t.Errorf("after Ctrl-C it says %q, %v", log, err)
+	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}

@@ -103,6 +103,7 @@ func TestConfigIsFound(t *testing.T) {
 		"flag first":                    {"none.hcl", []string{"--config=good.hcl"}, exitSuccess, "good.hcl is valid: 1 pipeline, 2 plugins."},
 		"one dash":                      {"none.hcl", []string{"-config", "good.hcl"}, exitSuccess, "good.hcl is valid: 1 pipeline, 2 plugins."},
 		"named, missing":                {"", []string{"-c", "none.hcl"}, exitUsage, "There is no file none.hcl."},
+		"flag with no value":            {"", []string{"-c", ""}, exitUsage, "--config has no value"},
 		"variable names a missing file": {"none.hcl", nil, exitUsage, "There is no file none.hcl."},
 		"default file, named":           {"", []string{"-c", "runner.hcl"}, exitUsage, "runner.hcl:1:1"},
 	} {
@@ -148,6 +149,7 @@ func TestPlugins(t *testing.T) {
 		"list-json":        {"plugins", "list", "--json"},
 		"describe":         {"plugins", "describe", "shout"},
 		"describe-unknown": {"plugins", "describe", "shuot"},
+		"describe-no-name": {"plugins", "describe"},
 		"describe-broken":  {"plugins", "describe", "crash"},
 		"verify":           {"plugins", "verify"},
 	} {
@@ -171,7 +173,7 @@ func TestPlugins(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("list-none", func(t *testing.T) {
-		golden(t, "plugins-list-none", core(t, "", "plugins", "list"))
+		golden(t, "plugins-list-none", core(t, "", "plugins", "list"), dir, "PLUGINS")
 	})
 }
 

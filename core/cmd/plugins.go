@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -81,7 +82,8 @@ func listPlugins(ctx context.Context, a *app, host *pluginhost.Host, asJSON bool
 		return writeJSON(a.out, list)
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(a.err, "No plugins found. Set "+assembly.EnvPluginDir+", or plugin_dir in runner.hcl, to the folder that holds them.")
+		_, err := fmt.Fprintf(a.err, "No plugins found in:\n%s\nSet %s, or plugin_dir in runner.hcl, to the folder that holds them.\n",
+			host.Places(), assembly.EnvPluginDir)
 		return err
 	}
 	return writeList(a, list)
@@ -128,7 +130,12 @@ func newPluginsDescribe(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Print what a plugin is and what its config block may hold",
-		Args:  cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("plugins describe takes the name of one plugin; `core plugins list` prints which there are")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
 				return describePlugin(cmd.Context(), a, host, args[0], asJSON)

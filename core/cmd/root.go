@@ -6,6 +6,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -121,6 +122,9 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
 		return fmt.Errorf("unknown log level %q: use trace, debug, info, warn, error or off", a.logLevel)
+	}
+	if a.config == "" {
+		return errors.New("--config has no value: name the configuration file")
 	}
 	format := strings.ToLower(a.logFormat)
 	if format != "text" && format != "json" {

@@ -141,20 +141,21 @@ func (f *jobFile) syntaxError(err error) {
 	if strings.HasPrefix(problem, "unknown anchor") {
 		problem = "an alias (*name) has no anchor (&name); a text that starts with * needs quotes"
 	}
-	at := diag.Range{File: f.file}
+	at, where, before := diag.Range{File: f.file}, "", f.file.Text[:min(1, len(f.file.Text))]
 	if number > 0 {
 		l := newLines(f.file.Text)
-		at = l.line(f.file, number)
-		if strings.HasPrefix(problem, "found character that cannot start") && bytes.Contains(l.text[:at.Start.Byte], []byte("\n\t")) {
-			problem = "a line is indented with a tab, and YAML takes spaces only"
-		}
+		at, where = l.line(f.file, number), " at this line or near it"
+		before = l.text[:at.Start.Byte]
+	}
+	if strings.HasPrefix(problem, "found character that cannot start") && bytes.Contains(append([]byte("\n"), before...), []byte("\n\t")) {
+		problem = "a line is indented with a tab, and YAML takes spaces only"
 	}
 	if bytes.Contains(f.file.Text, []byte("value")) {
 		f.file.Text = nil
 	}
 	f.diags = append(f.diags, diag.Diagnostic{
 		Summary: "Not YAML",
-		Detail:  fmt.Sprintf("The file is not valid YAML at this line or near it: %s.", problem),
+		Detail:  fmt.Sprintf("The file is not valid YAML%s: %s.", where, problem),
 		Range:   at,
 	})
 }

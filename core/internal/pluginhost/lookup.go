@@ -148,7 +148,7 @@ func checkFile(title, path string) error {
 }
 
 func errNotExecutable(title, path string) *Error {
-	return &Error{Plugin: title, Reason: NotExecutable, Detail: "may not be executed: " + path, Advice: "Try: chmod +x " + path}
+	return &Error{Plugin: title, Reason: NotExecutable, Detail: "is not executable: " + path, Advice: "Try: chmod +x " + path}
 }
 
 // notFound says where a plugin was looked for, and which ones with such a name there are.
@@ -158,19 +158,24 @@ func (h *Host) notFound(kind Kind, name string) *Error {
 		e.Advice = "No plugin directory is configured: set plugin_dir."
 		return e
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Looked for %s in:", kind.prefix()+name+exeSuffix())
-	for _, dir := range h.opts.Dirs {
-		fmt.Fprintf(&b, "\n  %s (%s)", dir.Path, dir.From)
+	next := h.near(kind, name)
+	if next == "" {
+		next = "Put it there, or name another folder with RUNNER_PLUGIN_DIR or with plugin_dir in runner.hcl."
+	}
+	e.Advice = fmt.Sprintf("Looked for %s in:\n%s\n%s", kind.prefix()+name+exeSuffix(), h.Places(), next)
+	return e
+}
+
+// Places says for people where plugins are looked for, one indented line a directory.
+func (h *Host) Places() string {
+	places := make([]string, len(h.opts.Dirs))
+	for i, dir := range h.opts.Dirs {
+		places[i] = fmt.Sprintf("  %s (%s)", dir.Path, dir.From)
 		if _, err := os.Stat(dir.Path); errors.Is(err, fs.ErrNotExist) {
-			b.WriteString(", which does not exist")
+			places[i] += ", which does not exist"
 		}
 	}
-	if near := h.near(kind, name); near != "" {
-		b.WriteString("\n" + near)
-	}
-	e.Advice = b.String()
-	return e
+	return strings.Join(places, "\n")
 }
 
 // near returns a sentence on the plugin that the user may have meant, or nothing.

@@ -74,7 +74,7 @@ func TestFind(t *testing.T) {
 	}{
 		{"a slip", "sanitise", []string{`Did you mean "sanitize"?`, dir + " (plugin_dir)", "/no/such/dir (the flag), which does not exist"}},
 		{"other kind", "faktory", []string{"There is a source of that name."}},
-		{"nothing near", "zzz", []string{"was not found"}},
+		{"nothing near", "zzz", []string{"was not found", "Put it there, or name another folder"}},
 		{"a path", "../../bin/sh", []string{"lower-case letters"}},
 		{"empty", "", []string{"lower-case letters"}},
 	}

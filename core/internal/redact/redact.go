@@ -17,6 +17,11 @@ import (
 // Mask stands for a value. It is the seed's, and hides the value's length.
 const Mask = "**********"
 
+// shortest is the length in bytes from which a value is replaced wherever it occurs. A shorter one is replaced where it
+// stands alone, as the processor sanitize does by default: one letter in every word hides nothing and makes a log, and
+// its JSON, unreadable.
+const shortest = 4
+
 // Redactor replaces values. It is safe for concurrent use. The zero value replaces nothing.
 type Redactor struct {
 	values atomic.Pointer[[]string]
@@ -95,7 +100,8 @@ func (r *Redactor) String(text string) string {
 // span is a part of a text that holds a value.
 type span struct{ start, end int }
 
-// find returns where the values are, by their starts: all of them, also those that overlap.
+// find returns where the values are, by their starts: all of them, also those that overlap, but short ones only where
+// they stand alone.
 func find(text string, values []string) (found []span) {
 	for _, v := range values {
 		for at := 0; ; at++ {
@@ -104,11 +110,22 @@ func find(text string, values []string) (found []span) {
 				break
 			}
 			at += i
-			found = append(found, span{at, at + len(v)})
+			if len(v) >= shortest || alone(text, at, at+len(v)) {
+				found = append(found, span{at, at + len(v)})
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.start-b.start, a.end-b.end) })
 	return found
+}
+
+// alone tells whether no letter, digit or underscore touches text[start:end].
+func alone(text string, start, end int) bool {
+	return (start == 0 || !inWord(text[start-1])) && (end == len(text) || !inWord(text[end]))
+}
+
+func inWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // Bytes is String for bytes; it does not change its argument.

@@ -19,19 +19,23 @@ func TestRedactor(t *testing.T) {
 		t.Errorf("an empty redactor made %q", got)
 	}
 	r.Set(&job.Job{Variables: []job.Variable{
-		{Key: "A", Value: "abc", Sensitive: true},
+		{Key: "A", Value: "abcd", Sensitive: true},
 		{Key: "B", Value: "abcdef\n", Sensitive: true},
 		{Key: "C", Value: "first line\nsecond line", Sensitive: true},
 		{Key: "D", Value: "plain"},
 		{Key: "E", Value: "", Sensitive: true},
 		{Key: "F", Value: "overlap-one", Sensitive: true},
 		{Key: "G", Value: "one-after", Sensitive: true},
+		{Key: "H", Value: "var", Sensitive: true},
 	}})
 	for in, want := range map[string]string{
-		"x abcdef y abc":               "x " + redact.Mask + " y " + redact.Mask,
-		"second line":                  redact.Mask,
-		"plain":                        "plain",
-		"overlap-one-after and abcabc": redact.Mask + " and " + redact.Mask,
+		"x abcdef y abcd":                "x " + redact.Mask + " y " + redact.Mask,
+		"second line":                    redact.Mask,
+		"plain":                          "plain",
+		"overlap-one-after and abcdabcd": redact.Mask + " and " + redact.Mask,
+		"a variable":                     "a variable",
+		"myvar var_1":                    "myvar var_1",
+		"key=var,'var'":                  "key=" + redact.Mask + ",'" + redact.Mask + "'",
 	} {
 		if got := r.String(in); got != want {
 			t.Errorf("String(%q) = %q, want %q", in, got, want)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,13 @@ func TestCancel(t *testing.T) {
 			wantOutcome(t, res, job.Canceled, job.ReasonCanceled, c.code)
 			if lines := out.lines["job stdout"]; lines[len(lines)-1] != c.last || res.Gap != "" {
 				t.Errorf("the last line is %q, gap %q", lines[len(lines)-1], res.Gap)
+			}
+			var reasons []string
+			for s := range r.Status() {
+				reasons = append(reasons, s.Reason)
+			}
+			if !slices.Contains(reasons, "Ending") {
+				t.Errorf("no status says that the job is to end: %q", reasons)
 			}
 			h.gone()
 		})

@@ -20,7 +20,7 @@ func New(Options) (*Executor, error) { return &Executor{}, nil }
 // Start returns an error.
 func (*Executor) Start(context.Context, *job.Job) (executor.Run, error) {
 	return nil, errors.New("the local executor needs the namespaces of Linux, and this is " + runtime.GOOS +
-		"; run the job in a cluster with --executor kubernetes")
+		"; run core on Linux, in a virtual machine for instance")
 }
 
 // Close does nothing.

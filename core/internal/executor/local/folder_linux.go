@@ -28,13 +28,13 @@ type folder struct {
 func newFolder(dir string) (*folder, error) {
 	parent, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the folder for temporary files: %w", err)
+		return nil, fmt.Errorf("open the folder for temporary files: %w; set TMPDIR to a folder that core may write to", err)
 	}
 	sweep(parent)
 	for {
 		path, err := os.MkdirTemp(dir, folderPrefix)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("make a temporary folder: %w", err), parent.Close())
+			return nil, errors.Join(fmt.Errorf("make a temporary folder: %w; set TMPDIR to a folder that core may write to", err), parent.Close())
 		}
 		lock, err := lockFolder(parent, filepath.Base(path))
 		if err == nil {

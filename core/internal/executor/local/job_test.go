@@ -266,7 +266,7 @@ func TestProbeError(t *testing.T) {
 	e := newExecutor(t, func(o *Options) { o.Helper = "/bin/false" })
 	j := job.Job{ID: "1", Commands: []string{"true"}}
 	_, err := e.Start(t.Context(), &j)
-	if err == nil || !strings.Contains(err.Error(), "--executor kubernetes") || !strings.Contains(err.Error(), "user namespaces") {
+	if err == nil || !strings.Contains(err.Error(), "run core as root") || !strings.Contains(err.Error(), "user namespaces") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -170,6 +170,9 @@ func (r *run) end(grace time.Duration, why ending) {
 	if r.ending == nil {
 		why.at = time.Now()
 		r.ending = &why
+		if r.process != nil { // and so the channel is open
+			r.status.send(executor.Running, "Ending", fmt.Sprintf("the job is asked to end; what is left of it after %s is killed", grace))
+		}
 	}
 	if r.process != nil {
 		r.process.cancel(grace)

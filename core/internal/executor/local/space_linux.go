@@ -75,7 +75,7 @@ func probe(ctx context.Context, helper, dir string) (space, error) {
 
 const advice = "Allow user namespaces (sysctl user.max_user_namespaces above 0, and where they exist" +
 	" kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0; in a container its seccomp" +
-	" profile decides), or run as root, or run the job in a cluster with --executor kubernetes"
+	" profile decides), or run core as root"
 
 func who() string {
 	if os.Geteuid() == 0 {

@@ -9,7 +9,7 @@ import (
 // statusBuffer is more than a run sends, so that nothing is missed as a rule.
 const statusBuffer = 8
 
-// statuses is a channel of statuses that never makes its one sender wait.
+// statuses is a channel of statuses that never makes a sender wait.
 type statuses struct{ c chan executor.Status }
 
 func newStatuses() statuses { return statuses{make(chan executor.Status, statusBuffer)} }
