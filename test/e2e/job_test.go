@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -249,4 +250,36 @@ commands:
 		t.Errorf("only %d processes were seen", len(processes))
 	}
 	waitGone(t, 0, processes...)
+}
+
+// TestNobodyReads has a reader that takes a line and leaves, as `head -1` does, and a terminal that is closed: core ends
+// the job and leaves nothing.
+func TestNobodyReads(t *testing.T) {
+	job := write(t, "job.yaml", "image: x\ncommands: ['while :; do echo ready; sleep 0.1; done']\n")
+	for name, leave := range map[string]func(c *core, out io.Reader) error{
+		"the reader leaves":    func(_ *core, out io.Reader) error { return out.(io.Closer).Close() },
+		"the terminal is gone": func(c *core, _ io.Reader) error { return c.Process.Signal(syscall.SIGHUP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := command(t, "test", "-f", job, "-c", configOf(t, "sanitize"))
+			out := c.startPiped(t)
+			var processes []int
+			for scanner := bufio.NewScanner(out); scanner.Scan(); {
+				if scanner.Text() != "ready" || processes != nil {
+					continue
+				}
+				processes = descendants(t, c.Process.Pid)
+				if err := leave(c, out); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if code := c.finish(t); code != 1 && code != 3 {
+				t.Errorf("exit code %d:\n%s", code, c.stderr.String())
+			}
+			waitGone(t, 0, processes...)
+			if left := files(t, c.temp); len(left) > 0 {
+				t.Errorf("core has left files: %q", left)
+			}
+		})
+	}
 }

@@ -75,6 +75,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	close(ended)
 	end()
 	watcher.Wait()
+	if err != nil {
+		statuses = nil // whoever does not take the log may not take a status either, and there is nothing left to show
+	}
 	r.close(ctx, run, statuses)
 	return ending.summary(result, begun), err
 }
@@ -163,14 +166,17 @@ func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) 
 	}
 }
 
-// close removes what the run has left behind, and waits for its last status. The job is over, so what fails here changes
-// nothing about its result; but somebody has to know.
+// close removes what the run has left behind, and waits for its last status, unless statuses is nil. The job is over, so
+// what fails here changes nothing about its result; but somebody has to know.
 func (r *Run) close(ctx context.Context, run executor.Run, statuses <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := run.Close(ctx); err != nil {
 		r.logger().Error("could not clean up after the job; what it has left has to be removed by hand",
 			"job", r.Job.ID, "error", r.redact(err.Error()))
+	}
+	if statuses == nil {
+		return
 	}
 	select {
 	case <-statuses:

@@ -241,6 +241,29 @@ func TestSinkFails(t *testing.T) {
 	checkClosed(t, s)
 }
 
+// TestReaderStandsStill: who reads the log takes nothing any more, neither records nor statuses. A job that is canceled
+// ends all the same, and is not waited for longer than its log is.
+func TestReaderStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{lines: []string{"a"}, runs: true, canceled: canceled, statuses: []executor.Status{{Phase: executor.Running}}}
+		run, _ := newRun(s)
+		run.Sink = stuck{}
+		reads := make(chan struct{})
+		run.Status = func(executor.Status) { <-reads }
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begun := time.Now()
+		if _, err := run.Do(ctx); err == nil || !strings.Contains(err.Error(), "its log was not delivered") {
+			t.Errorf("the error is %v", err)
+		}
+		if took := time.Since(begun); took != grace+drainTimeout {
+			t.Errorf("it took %s, want %s", took, grace+drainTimeout)
+		}
+		checkClosed(t, s)
+		close(reads)
+	})
+}
+
 // TestCloseFails: the job has ended, so its result stands; the log says that something is left.
 func TestCloseFails(t *testing.T) {
 	var log bytes.Buffer

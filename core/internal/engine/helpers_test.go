@@ -174,6 +174,16 @@ func (s *shown) Write(_ context.Context, batch *record.Batch, through uint64, de
 
 func (s *shown) Flush(context.Context) error { return nil }
 
+// stuck is a Sink that takes nothing.
+type stuck struct{}
+
+func (stuck) Write(ctx context.Context, _ *record.Batch, _ uint64, _ func(uint64)) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (stuck) Flush(context.Context) error { return nil }
+
 // grace is that of the tests' runs.
 const grace = 3 * time.Second
 

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -10,6 +11,14 @@ import (
 // maxLineBytes bounds a delivered line. A line that came in pieces is put together again up to this length; a longer one
 // is delivered as several lines.
 const maxLineBytes = 256 << 10
+
+// maxBehindBytes bounds what is delivered while a line is open. Nothing after the beginning of an open line counts as
+// delivered, so a spool keeps all of it: a progress bar on stderr, which never ends its line, would in the end hold up the
+// job for ever. What the line has by then is delivered as a line.
+const maxBehindBytes = 1 << 20
+
+// lineCost is what a line counts there beside its text: it is what a spool's frame has beside it.
+const lineCost = 17
 
 // maxChunkLines bounds the lines of a chunk, however short they are.
 const maxChunkLines = 10_000
@@ -157,12 +166,14 @@ func (d *Delivery) run(ctx context.Context) {
 
 // chunker packs lines into chunks.
 type chunker struct {
-	options   DeliveryOptions
-	ready     []*Chunk
-	current   *Chunk
-	next      uint64
-	timer     *time.Timer
-	open      [2][]byte
+	options DeliveryOptions
+	ready   []*Chunk
+	current *Chunk
+	next    uint64
+	timer   *time.Timer
+	open    [2][]byte
+	// behind counts the bytes that have come since a line was opened while none was.
+	behind    int
 	delivered func(uint64)
 	// through is that of the last Write after which no line was open.
 	through uint64
@@ -201,11 +212,11 @@ func (c *chunker) done(chunk *Chunk) {
 func (c *chunker) write(w delivery) {
 	c.delivered = w.delivered
 	if w.batch != nil {
-		for _, r := range w.batch.All {
+		for _, r := range compact(w.batch).All {
 			c.piece(r)
 		}
 	}
-	if c.open[0] != nil || c.open[1] != nil {
+	if c.isOpen() {
 		return
 	}
 	c.through = w.through
@@ -214,8 +225,39 @@ func (c *chunker) write(w delivery) {
 	}
 }
 
-// piece puts the pieces of a line together.
+// compact returns the batch with memory for no more than its texts. A chunk may keep lines for a long time, and those of
+// a job that prints one now and then come in batches that have room for hundreds.
+func compact(batch *record.Batch) *record.Batch {
+	if 2*len(batch.Data) >= cap(batch.Data) {
+		return batch
+	}
+	small := *batch
+	small.Data = bytes.Clone(batch.Data)
+	return &small
+}
+
+// isOpen reports whether a line has no end yet.
+func (c *chunker) isOpen() bool { return c.open[0] != nil || c.open[1] != nil }
+
+// piece puts the pieces of a line together, and ends lines that are open for too long.
 func (c *chunker) piece(r record.Record) {
+	c.join(r)
+	if !c.isOpen() {
+		c.behind = 0
+		return
+	}
+	if c.behind += len(r.Text) + lineCost; c.behind <= maxBehindBytes {
+		return
+	}
+	c.behind = 0
+	for i, text := range c.open {
+		if c.open[i] = nil; text != nil {
+			c.line(text)
+		}
+	}
+}
+
+func (c *chunker) join(r record.Record) {
 	open := &c.open[0]
 	if r.Flags&record.Stderr != 0 {
 		open = &c.open[1]

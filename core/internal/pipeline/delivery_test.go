@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,82 @@ func TestDeliveryOfPieces(t *testing.T) {
 			t.Errorf("%d records are acknowledged, want %d", acked, len(pieces))
 		}
 	})
+}
+
+// TestDeliveryOfOpenLines: a line that has no end yet does not keep for ever what comes after it from being acknowledged;
+// the spool would fill up, and the job that has to end the line would wait for room.
+func TestDeliveryOfOpenLines(t *testing.T) {
+	text := strings.Repeat("x", 29<<10)
+	var progress, both []string
+	for range 2 * maxBehindBytes / len(text) {
+		progress = append(progress, text)
+	}
+	for i := range 4 * maxBehindBytes / len(text) {
+		// Both streams, the second half a line behind the first, so that one is open always.
+		both = append(both, text+"…")
+		if i >= maxLineBytes/len(text)/2 {
+			both = append(both, "!"+text+"…")
+		}
+	}
+	for name, words := range map[string][]string{
+		"a line and many of the other stream": append([]string{"!progress…"}, progress...),
+		"one of each stream":                  both,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				d := NewDelivery(ctx, DeliveryOptions{
+					MaxBytes: 1 << 20, MaxInterval: time.Second, Send: func(context.Context, Chunk) error { return nil },
+				})
+				written, behind, acked := 0, 0, uint64(0)
+				for i, w := range words {
+					if err := d.Write(ctx, logOf(1, w).batches[0], uint64(i+1), func(n uint64) { acked = n }); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					time.Sleep(time.Second)
+					synctest.Wait()
+					written += len(w)
+					if acked == uint64(i+1) {
+						behind = written
+					}
+					if written-behind > maxBehindBytes+2*len(text) {
+						t.Fatalf("%d bytes after record %d are not acknowledged", written-behind, acked)
+					}
+				}
+				cancel()
+				d.Wait()
+			})
+		})
+	}
+}
+
+// TestDeliveryKeepsTextsOnly: the lines of a job that prints one now and then do not keep their batches' memory.
+func TestDeliveryKeepsTextsOnly(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := NewDelivery(ctx, DeliveryOptions{
+		MaxBytes: 1 << 20, MaxInterval: time.Hour, Send: func(context.Context, Chunk) error { return nil },
+	})
+	const lines = 1000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range uint64(lines) {
+		batch := logOf(1, "a line").batches[0]
+		if err := d.Write(ctx, batch, i+1, func(uint64) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > lines*1024 {
+		t.Errorf("%d short lines keep %d bytes", lines, n)
+	}
+	if err := d.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	d.Wait()
 }
 
 // TestDeliveryOfEmptyLines: lines with no text cost memory, too.
