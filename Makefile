@@ -60,10 +60,13 @@ test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, ki
 	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 ./test/e2e/...
 
 .PHONY: lint
-lint: $(TOOLS)/built ## Check format, vet and linters, and that every module builds alone
+lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that every module builds alone
 	@out=$$($(TOOLS)/gofumpt -l $(MODULES) tools); if [ -n "$$out" ]; then echo "not gofumpt-clean:"; echo "$$out"; exit 1; fi
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; cp -r sdk/proto/. "$$fresh"; $(TOOLS)/protogen "$$fresh"; \
+		if ! diff -rq sdk/proto "$$fresh"; then echo "the generated code is not that of the .proto files: make generate"; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOLS)/golangci-lint run ./...); done
-	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff); done
+	@echo "lint tools"; cd tools && GOWORK=off $(TOOLS)/golangci-lint run ./...
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
 bench: build ## Measure the pipeline against sed | sed | grep, and allocations

@@ -94,7 +94,8 @@ func (b *Batch) Drop(i int) {
 	b.edits.add(edit{line: uint32(i), op: opDrop}, b, nil)
 }
 
-// InsertAfter adds a line after line i. Several come in the order of the calls. text holds no line end; it is copied.
+// InsertAfter adds a line after line i; after a piece of a line of the same stream, behind the end of that line. Several
+// come in the order of the calls. text holds no line end; it is copied.
 func (b *Batch) InsertAfter(i int, stream Stream, text []byte) {
 	_ = b.Bytes(i)
 	b.edits.add(edit{line: uint32(i), op: opInsert, flags: byte(stream)}, b, text)

@@ -111,5 +111,6 @@ func (l *Line) Splice(offset, n int, text []byte) { l.batch.Splice(l.index, offs
 // Drop removes the line from the log.
 func (l *Line) Drop() { l.batch.Drop(l.index) }
 
-// InsertAfter adds a line after this one. Several come in the order of the calls. text is copied.
+// InsertAfter adds a line after this one; after a piece of a line of the same stream, behind the end of that line.
+// Several come in the order of the calls. text is copied.
 func (l *Line) InsertAfter(stream Stream, text []byte) { l.batch.InsertAfter(l.index, stream, text) }

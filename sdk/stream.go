@@ -17,9 +17,6 @@ import (
 	"github.com/podrunner/runner/sdk/protocol"
 )
 
-// maxCheckpointBytes bounds a checkpoint; the edits may fill the rest of the message.
-const maxCheckpointBytes = protocol.MaxMessageBytes / 8
-
 // jobStream is one job in the plugin.
 //
 // One goroutine receives a batch, has it processed, and sends the result, in turns. That cannot deadlock: it waits only
@@ -178,8 +175,8 @@ func (j *jobStream) newCheckpoint() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(checkpoint) > maxCheckpointBytes {
-		return nil, fmt.Errorf("it is %d bytes, more than %d", len(checkpoint), maxCheckpointBytes)
+	if len(checkpoint) > protocol.MaxCheckpointBytes {
+		return nil, fmt.Errorf("it is %d bytes, more than %d", len(checkpoint), protocol.MaxCheckpointBytes)
 	}
 	// When the author returns the same bytes again, this compares two pointers.
 	if bytes.Equal(checkpoint, j.checkpoint) {

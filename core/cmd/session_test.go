@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/podrunner/runner/core/internal/engine"
+	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/render"
 )
 
 const goodJob = `image: alpine
@@ -57,6 +61,30 @@ func TestSessionRefuses(t *testing.T) {
 			}
 			golden(t, name, r)
 		})
+	}
+}
+
+// TestExitCodeOfAResult: whether it is the job that failed, or what is around it.
+func TestExitCodeOfAResult(t *testing.T) {
+	for _, test := range []struct {
+		outcome job.Outcome
+		reason  job.Reason
+		want    int
+	}{
+		{job.Success, job.ReasonNone, exitSuccess},
+		{job.Failed, job.ReasonExit, exitJobFailed},
+		{job.Failed, job.ReasonInitFailed, exitJobFailed},
+		{job.Failed, job.ReasonStart, exitJobFailed},
+		{job.Canceled, job.ReasonCanceled, exitJobFailed},
+		{job.ExecutionTimeout, job.ReasonLifetime, exitJobFailed},
+		{job.Failed, job.ReasonProcessor, exitInfrastructure},
+		{job.Failed, job.ReasonInfrastructure, exitInfrastructure},
+	} {
+		s := &session{renderer: render.NewJSON(io.Discard)}
+		err := s.finish(engine.Summary{Result: job.Result{Outcome: test.outcome, Reason: test.reason}})
+		if got := (&app{}).report(err); got != test.want {
+			t.Errorf("%s, %q: exit code %d, want %d", test.outcome, test.reason, got, test.want)
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ const (
 	MaxRecordBytes = 30 << 10
 	// MaxBatchLines is the most records of one Batch.
 	MaxBatchLines = 512
+	// MaxCheckpointBytes is the most that a checkpoint holds. Core keeps one for each job and processor, and sends it
+	// back in an Open; it is to be a state, not a log.
+	MaxCheckpointBytes = 2 << 20
 	// WindowBatches is the number of batches that core sends ahead of a processor's acknowledgements.
 	WindowBatches = 8
 	// StreamWindowBytes and ConnWindowBytes are static HTTP/2 windows; static ones switch off grpc-go's estimator, which

@@ -59,6 +59,7 @@ func TestConformanceCatches(t *testing.T) {
 		{"overlap", "order", "a splice at offset 1, and the one before it reaches to 2"},
 		{"short columns", "order", "it puts in 5 bytes, and data holds only 4 more"},
 		{"checkpoint", "order", "the processor declares in its traits that it has none"},
+		{"large checkpoint", "order", "a checkpoint has 2097153 bytes"},
 		{"no result", "empty log", "gives it back"},
 		{"line end", "empty log", "a line in Finished holds a line end"},
 		{"no finished", "empty log", "ended the stream with status OK before Finished"},

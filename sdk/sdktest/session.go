@@ -176,6 +176,8 @@ func (x *exchange) take(r *pluginv1.Result) error {
 		return fmt.Errorf("ack_through is %d, in the middle of a batch; a Result acknowledges whole batches", r.AckThrough)
 	case r.Checkpoint != nil && x.noCheckpoints:
 		return errors.New("a Result has a checkpoint; the processor declares in its traits that it has none")
+	case len(r.Checkpoint) > protocol.MaxCheckpointBytes:
+		return fmt.Errorf("a checkpoint has %d bytes, more than %d", len(r.Checkpoint), protocol.MaxCheckpointBytes)
 	}
 	var records []Line
 	for _, b := range x.batches[x.acked : x.acked+count] {

@@ -17,7 +17,8 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// How long a plugin has for an answer. Validate does no I/O; Configure may have to reach a remote system.
+// How long a plugin has for an answer, and beside that for a new process should this one die, for which the host's own
+// limits have no end. Validate does no I/O; Configure may have to reach a remote system.
 const (
 	validateTimeout  = 10 * time.Second
 	configureTimeout = time.Minute

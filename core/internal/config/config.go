@@ -48,8 +48,8 @@ type Plugin struct {
 	Env []string `json:"env"`
 	// LogLevel is the level at which the plugin logs; "" for core's own.
 	LogLevel string `json:"log_level"`
-	// Range is the block's header, ChecksumRange the value of its checksum.
-	Range, ChecksumRange diag.Range
+	// Range is the block's header.
+	Range diag.Range
 }
 
 // Pipeline is a source, the processors that its jobs' logs go through, and how jobs are run.

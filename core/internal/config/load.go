@@ -244,7 +244,6 @@ const pluginNameRule = "lower-case letters, digits and dashes, and starts with a
 
 func (l *loader) plugin(block *hclsyntax.Block) {
 	p := &Plugin{Range: l.source.rng(block.DefRange())}
-	p.ChecksumRange = l.source.rng(attributeRange(block, "checksum"))
 	l.settings(block, pluginSettings, p)
 	name, ok := l.named(block, pluginName, pluginNameRule)
 	if !ok {

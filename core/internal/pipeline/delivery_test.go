@@ -17,7 +17,15 @@ import (
 // deliver writes words to a delivery, one Write each, and returns the chunks that it sent.
 func deliver(t *testing.T, options DeliveryOptions, write func(d *Delivery, line func(words ...string))) (chunks [][]string, acked uint64) {
 	ctx, cancel := context.WithCancel(t.Context())
+	next := uint64(1)
 	options.Send = func(_ context.Context, c Chunk) error {
+		if c.FirstLine != next {
+			t.Errorf("a chunk begins with line %d, want %d", c.FirstLine, next)
+		}
+		if age := time.Since(c.Made); age < 0 || age > time.Minute {
+			t.Errorf("a chunk was made %s ago", age)
+		}
+		next += uint64(len(c.Lines))
 		var lines []string
 		for _, l := range c.Lines {
 			lines = append(lines, string(l))

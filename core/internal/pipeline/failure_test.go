@@ -12,6 +12,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/job"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // badAt answers wrongly when it sees a line.
@@ -143,6 +144,12 @@ func TestProtocolErrors(t *testing.T) {
 		{"acknowledges nonsense", func(*pluginv1.Batch) (*pluginv1.Result, error) {
 			return &pluginv1.Result{AckThrough: 99}, nil
 		}, "it acknowledged record 99, which is not the last of a batch that waits for it"},
+		{"acknowledges half a batch", func(b *pluginv1.Batch) (*pluginv1.Result, error) {
+			return &pluginv1.Result{AckThrough: b.GetFirstSeq()}, nil
+		}, "it acknowledged record 1, which is not the last of a batch that waits for it"},
+		{"a checkpoint too large", func(b *pluginv1.Batch) (*pluginv1.Result, error) {
+			return &pluginv1.Result{AckThrough: lastSeq(b), Checkpoint: make([]byte, protocol.MaxCheckpointBytes+1)}, nil
+		}, "its checkpoint has 2097153 bytes, more than 2097152"},
 		{"an edit of a record of the future", edited(func(e *editor) { e.drop(7) }), "an edit is for record 7, but records 1 to 2"},
 		{"a splice outside of its record", edited(func(e *editor) { e.splice(1, 0, 100, "") }), "a splice of record 1 removes 100 bytes"},
 		{"splices that overlap", edited(func(e *editor) { e.splice(1, 0, 3, ""); e.splice(1, 2, 1, "") }), "the splice before ends at 3"},

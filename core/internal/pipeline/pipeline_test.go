@@ -191,7 +191,8 @@ func TestResultGoesThroughTheStagesInOrder(t *testing.T) {
 	}
 }
 
-// counting numbers the lines and keeps the number in its checkpoint. It crashes when crash says so.
+// counting numbers the lines and keeps the number in its checkpoint. It crashes when crash says so, and refuses what does
+// not go on where its checkpoint ends.
 func counting(crash func(process int, seq uint64) bool) func(int) *processor {
 	return func(process int) *processor {
 		count := 0
@@ -200,9 +201,15 @@ func counting(crash func(process int, seq uint64) bool) func(int) *processor {
 				if len(o.GetCheckpoint()) > 0 {
 					count, _ = strconv.Atoi(string(o.GetCheckpoint()))
 				}
+				if o.GetNextSeq() != uint64(count)+1 {
+					return fmt.Errorf("next_seq is %d after a checkpoint at %d", o.GetNextSeq(), count)
+				}
 				return nil
 			},
 			batch: func(b *pluginv1.Batch) (*pluginv1.Result, error) {
+				if b.GetFirstSeq() != uint64(count)+1 {
+					return nil, fmt.Errorf("a batch begins at %d after record %d", b.GetFirstSeq(), count)
+				}
 				var e editor
 				for i := range b.Ends {
 					count++

@@ -201,6 +201,9 @@ func (s *stage) apply(result *pluginv1.Result) error {
 		return fmt.Errorf("protocol error: it acknowledged record %d, which is not the last of a batch that waits for it", through)
 	}
 	s.found = batches
+	if n := len(result.GetCheckpoint()); n > protocol.MaxCheckpointBytes {
+		return fmt.Errorf("protocol error: its checkpoint has %d bytes, more than %d", n, protocol.MaxCheckpointBytes)
+	}
 	length := func(seq uint64) int {
 		for _, b := range batches {
 			if seq <= b.last() {

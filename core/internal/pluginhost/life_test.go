@@ -53,11 +53,17 @@ func TestProcessesOfTheirOwn(t *testing.T) {
 
 func TestRefusedConfiguration(t *testing.T) {
 	f := newFixture(t, pluginhost.Options{}, "echo")
+	f.SetRedact(func(text []byte) []byte {
+		return []byte(strings.NewReplacer("Refused", "****", "told", "****").Replace(string(text)))
+	})
 	p := f.launch(t, "echo")
 	c := connect(t, p)
 	diagnostics, err := p.Configure(t.Context(), []byte(`{"refuse":true}`))
 	if err != nil || len(diagnostics) != 1 {
 		t.Fatalf("Configure gave %v, %v; want one diagnostic", diagnostics, err)
+	}
+	if d := diagnostics[0]; d.GetSummary() != "****" || d.GetDetail() != "It was **** to refuse." {
+		t.Errorf("the diagnostic is not redacted: %v", d)
 	}
 	await(t, c)
 	_, err = p.Connect(t.Context())

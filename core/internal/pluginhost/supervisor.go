@@ -7,9 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc/health/grpc_health_v1"
-
 	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // supervise sees to it that there is a process, until ctx ends. It checks its health, and replaces it when it dies.

@@ -25,6 +25,8 @@ type wire struct {
 	finished func(f *pluginv1.Finish) *pluginv1.Finished
 	// strict refuses unknown fields.
 	strict bool
+	// checkpoints: it declares that it has some.
+	checkpoints bool
 	// schema is the configuration's.
 	schema *pluginv1.Schema
 	// drained is closed by Drain, if that ends streams.
@@ -68,6 +70,9 @@ var wires = map[string]*wire{
 	"checkpoint": {result: func(b *pluginv1.Batch) *pluginv1.Result {
 		return &pluginv1.Result{AckThrough: last(b), Checkpoint: []byte("state")}
 	}},
+	"large checkpoint": {checkpoints: true, result: func(b *pluginv1.Batch) *pluginv1.Result {
+		return &pluginv1.Result{AckThrough: last(b), Checkpoint: make([]byte, protocol.MaxCheckpointBytes+1)}
+	}},
 	"no result": {result: ack, finished: func(*pluginv1.Finish) *pluginv1.Finished { return &pluginv1.Finished{} }},
 	"line end": {result: ack, finished: func(f *pluginv1.Finish) *pluginv1.Finished {
 		return &pluginv1.Finished{Result: f.Result, Lines: []*pluginv1.FinalLine{{Line: []byte("a\nb")}}}
@@ -105,7 +110,7 @@ func (w *wire) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.D
 		Name:      "bad",
 		Services:  []string{pluginv1.Processor_ServiceDesc.ServiceName},
 		Config:    w.schema,
-		Processor: &pluginv1.ProcessorTraits{},
+		Processor: &pluginv1.ProcessorTraits{Checkpoints: w.checkpoints},
 	}, nil
 }
 

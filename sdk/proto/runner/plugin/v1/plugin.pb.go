@@ -366,8 +366,8 @@ func (x *DescribeResponse) GetSource() *SourceTraits {
 // ProcessorTraits is what core must know of a processor before it opens a job.
 type ProcessorTraits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// It removes what must not be seen. Core refuses `on_error = "pass"` for it, and warns when another processor
-	// stands before it.
+	// It removes what must not be seen. Core refuses `on_error = "pass"` for it, and warns when a processor stands before
+	// it that does not redact and is not one of Runner's own.
 	Redacts bool `protobuf:"varint,1,opt,name=redacts,proto3" json:"redacts,omitempty"`
 	// It needs the job's sensitive values in Open. Without this it never gets them.
 	NeedsSecrets bool `protobuf:"varint,2,opt,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
@@ -888,7 +888,8 @@ type Attribute struct {
 	// Not empty: still taken, with a warning that says this.
 	Deprecated  string `protobuf:"bytes,5,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
 	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
-	// Used when the attribute is absent; JSON of the attribute's type, in the units of config_json. Empty: no default.
+	// What the plugin takes when the attribute is absent, for people to read; core leaves the attribute out. JSON of the
+	// attribute's type, in the units of config_json. Empty: no default.
 	DefaultJson []byte `protobuf:"bytes,7,opt,name=default_json,json=defaultJson,proto3" json:"default_json,omitempty"`
 	// A closed set of values, for STRING and for the elements of LIST and MAP of STRING. Empty: any.
 	OneOf         []string `protobuf:"bytes,8,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`

@@ -550,8 +550,8 @@ func (*Opened) Descriptor() ([]byte, []int) {
 // the job wrote them: not always UTF-8, any byte but LF.
 type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sequence number of the first record. The others follow without a gap. Numbers count from 1 in each stream of
-	// Process: they name records between core and this processor and nowhere else.
+	// Sequence number of the first record. The others follow without a gap. Numbers count from 1 for each job in each
+	// processor and go on after a crash: they name records between core and this processor and nowhere else.
 	FirstSeq uint64 `protobuf:"varint,1,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
 	// The records' bytes, one after the other.
 	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
@@ -656,8 +656,8 @@ type Result struct {
 	AckThrough uint64 `protobuf:"varint,1,opt,name=ack_through,json=ackThrough,proto3" json:"ack_through,omitempty"`
 	// Edits of the records that this Result acknowledges, none of any other record.
 	Edits *Edits `protobuf:"bytes,2,opt,name=edits,proto3" json:"edits,omitempty"`
-	// State after record `ack_through`. Absent: the same as in the Result before it. Only from a processor that
-	// declares `checkpoints`.
+	// State after record `ack_through`, at most 2 MiB. Absent: the same as in the Result before it. Only from a processor
+	// that declares `checkpoints`.
 	Checkpoint    []byte `protobuf:"bytes,3,opt,name=checkpoint,proto3,oneof" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -717,6 +717,11 @@ func (x *Result) GetCheckpoint() []byte {
 // Edits are changes of records, packed in columns like the batch. There are three kinds; `ops` holds one byte for
 // each edit, in the order of the records, and for one record in this order: splices by ascending offset with no
 // overlap, then a drop, then inserts. Splices of a record that is dropped have no effect; inserts after it stay.
+//
+// An edited or new record may be of any length; core cuts it into pieces where it must. Pieces stay together: when the
+// last piece of a line is dropped and others are not, core ends the line with an empty piece, and an insert after a
+// partial record of the same stream comes after the line's last piece. Of such inserts core keeps 1 MiB for each line;
+// it leaves the others out and says so in the log.
 type Edits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sequence number that `lines` is relative to.
@@ -731,7 +736,7 @@ type Edits struct {
 	Removed []uint32 `protobuf:"varint,5,rep,packed,name=removed,proto3" json:"removed,omitempty"`
 	// For each splice, the number of bytes put in; for each insert, the length of the new record.
 	Inserted []uint32 `protobuf:"varint,6,rep,packed,name=inserted,proto3" json:"inserted,omitempty"`
-	// The bytes of all splices and inserts, one after the other.
+	// The bytes of all splices and inserts, one after the other; any byte but LF.
 	Data []byte `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	// For each insert, the flags of the new record. A new record is a whole line; FLAG_PARTIAL is not allowed. Its
 	// step and time are those of the record that it follows.
@@ -875,7 +880,8 @@ func (x *Finish) GetResult() *JobResult {
 type Finished struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Result *JobResult             `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
-	// Records that come after the last one of the job, as whole lines. Step and time are those of the last record.
+	// Records that come after the last one of the job, as whole lines. Step and time are those of the last record; in a
+	// job with no records, "job" and the present.
 	Lines         []*FinalLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -927,7 +933,8 @@ func (x *Finished) GetLines() []*FinalLine {
 
 type FinalLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Line  []byte                 `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	// Of any length; any byte but LF.
+	Line []byte `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
 	// As in Batch. FLAG_PARTIAL is not allowed.
 	Flags         uint32 `protobuf:"varint,2,opt,name=flags,proto3" json:"flags,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -988,7 +995,8 @@ type JobResult struct {
 	// For people; may be empty.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Exit code of the step that decided, absent when there is none.
-	ExitCode      *int32      `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3,oneof" json:"exit_code,omitempty"`
+	ExitCode *int32 `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3,oneof" json:"exit_code,omitempty"`
+	// In the order in which they are reported. Core passes on what it gets: who adds one looks for one of its key first.
 	Variables     []*Variable `protobuf:"bytes,5,rep,name=variables,proto3" json:"variables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -45,6 +45,9 @@ type ProcessorClient interface {
 	// breaks, core opens the job anew, with the checkpoint of the last Result that had one, `next_seq` after the
 	// last acknowledged record, and sends the rest again. The answers must be the same as those of a process that had
 	// seen everything: a processor's state is a function of the records, never of the clock, of chance or of other jobs.
+	//
+	// A message that does not fit what is said here is a fault of the processor, like a crash: core takes nothing of it,
+	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides.
 	Process(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ProcessRequest, ProcessResponse], error)
 }
 
@@ -92,6 +95,9 @@ type ProcessorServer interface {
 	// breaks, core opens the job anew, with the checkpoint of the last Result that had one, `next_seq` after the
 	// last acknowledged record, and sends the rest again. The answers must be the same as those of a process that had
 	// seen everything: a processor's state is a function of the records, never of the clock, of chance or of other jobs.
+	//
+	// A message that does not fit what is said here is a fault of the processor, like a crash: core takes nothing of it,
+	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides.
 	Process(grpc.BidiStreamingServer[ProcessRequest, ProcessResponse]) error
 	mustEmbedUnimplementedProcessorServer()
 }

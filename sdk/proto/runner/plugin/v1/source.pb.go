@@ -30,7 +30,7 @@ const (
 	Disposition_DISPOSITION_UNSPECIFIED Disposition = 0
 	// Let it be offered again, here or elsewhere.
 	Disposition_DISPOSITION_RETURN Disposition = 1
-	// It runs here already; this offer is a second delivery of it.
+	// It runs here already, perhaps under another attempt; this offer is a second delivery of it.
 	Disposition_DISPOSITION_DUPLICATE Disposition = 2
 )
 
@@ -367,10 +367,11 @@ type Job struct {
 	// Empty: `image`.
 	InitImage string `protobuf:"bytes,5,opt,name=init_image,json=initImage,proto3" json:"init_image,omitempty"`
 	// Empty: there is no init step.
-	InitCommands []string          `protobuf:"bytes,6,rep,name=init_commands,json=initCommands,proto3" json:"init_commands,omitempty"`
-	Variables    []*JobVariable    `protobuf:"bytes,7,rep,name=variables,proto3" json:"variables,omitempty"`
-	Files        []*JobFile        `protobuf:"bytes,8,rep,name=files,proto3" json:"files,omitempty"`
-	Labels       map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	InitCommands []string `protobuf:"bytes,6,rep,name=init_commands,json=initCommands,proto3" json:"init_commands,omitempty"`
+	// Of two with one key that a step both sees, the later one counts.
+	Variables []*JobVariable    `protobuf:"bytes,7,rep,name=variables,proto3" json:"variables,omitempty"`
+	Files     []*JobFile        `protobuf:"bytes,8,rep,name=files,proto3" json:"files,omitempty"`
+	Labels    map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The source's own note about this job. Core keeps it (with the pod, too) and gives it back in AppendLogs, Report and
 	// Resume. It holds no sensitive value. At most 4 KiB.
 	Handle        []byte `protobuf:"bytes,10,opt,name=handle,proto3" json:"handle,omitempty"`
@@ -548,7 +549,7 @@ func (x *JobVariable) GetScope() string {
 	return ""
 }
 
-// JobFile is a file of a job, at /opslevel/<name>.
+// JobFile is a file of a job, at /opslevel/<name>; names are distinct.
 type JobFile struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -726,9 +727,10 @@ func (x *AppendLogsResponse) GetRefused() []*AppendLogsResponse_RefusedLines {
 }
 
 type ReportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobKey                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Handle        []byte                 `protobuf:"bytes,2,opt,name=handle,proto3" json:"handle,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Job    *JobKey                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Handle []byte                 `protobuf:"bytes,2,opt,name=handle,proto3" json:"handle,omitempty"`
+	// The reason "infrastructure" says that nothing is known of how the job ended, or that it could not be run.
 	Result        *JobResult             `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
@@ -989,7 +991,10 @@ func (x *ResumeRequest) GetHandle() []byte {
 type ResumeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// False: the remote system knows the job no longer; core ends it and tells nobody.
-	Known         bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	// As in Offer, from now on.
+	Lease         *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1034,20 @@ func (x *ResumeResponse) GetKnown() bool {
 		return x.Known
 	}
 	return false
+}
+
+func (x *ResumeResponse) GetLease() *durationpb.Duration {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *ResumeResponse) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
 }
 
 // Hello is the first message.
@@ -1094,11 +1113,12 @@ func (x *JobsRequest_Hello) GetRunning() []*JobKey {
 	return nil
 }
 
-// Credit replaces the credit granted before; 0 means: offer nothing.
+// Credit replaces the credit granted before; 0 slots: offer nothing.
 type JobsRequest_Credit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Slots uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
-	// Counts offers that core has seen on this stream, so that both sides agree which offers a grant already covers.
+	// Counts offers that core has seen on this stream. The source may have made offers_seen + slots of them in all, so an
+	// offer that was on its way when core granted is not granted twice.
 	OffersSeen    uint64 `protobuf:"varint,2,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1627,9 +1647,11 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x14recommended_replicas\x18\x01 \x01(\rR\x13recommendedReplicas\"S\n" +
 	"\rResumeRequest\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x12\x16\n" +
-	"\x06handle\x18\x02 \x01(\fR\x06handle\"&\n" +
+	"\x06handle\x18\x02 \x01(\fR\x06handle\"\x8f\x01\n" +
 	"\x0eResumeResponse\x12\x14\n" +
-	"\x05known\x18\x01 \x01(\bR\x05known*]\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12/\n" +
+	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x126\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline*]\n" +
 	"\vDisposition\x12\x1b\n" +
 	"\x17DISPOSITION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DISPOSITION_RETURN\x10\x01\x12\x19\n" +
@@ -1707,30 +1729,32 @@ var file_runner_plugin_v1_source_proto_depIdxs = []int32{
 	25, // 17: runner.plugin.v1.ReportRequest.started_at:type_name -> google.protobuf.Timestamp
 	25, // 18: runner.plugin.v1.ReportRequest.finished_at:type_name -> google.protobuf.Timestamp
 	1,  // 19: runner.plugin.v1.ResumeRequest.job:type_name -> runner.plugin.v1.JobKey
-	1,  // 20: runner.plugin.v1.JobsRequest.Hello.running:type_name -> runner.plugin.v1.JobKey
-	1,  // 21: runner.plugin.v1.JobsRequest.Accept.job:type_name -> runner.plugin.v1.JobKey
-	1,  // 22: runner.plugin.v1.JobsRequest.Renew.jobs:type_name -> runner.plugin.v1.JobKey
-	1,  // 23: runner.plugin.v1.JobsRequest.Release.job:type_name -> runner.plugin.v1.JobKey
-	0,  // 24: runner.plugin.v1.JobsRequest.Release.disposition:type_name -> runner.plugin.v1.Disposition
-	4,  // 25: runner.plugin.v1.JobsResponse.Offer.job:type_name -> runner.plugin.v1.Job
-	27, // 26: runner.plugin.v1.JobsResponse.Offer.lease:type_name -> google.protobuf.Duration
-	25, // 27: runner.plugin.v1.JobsResponse.Offer.deadline:type_name -> google.protobuf.Timestamp
-	1,  // 28: runner.plugin.v1.JobsResponse.Cancel.job:type_name -> runner.plugin.v1.JobKey
-	2,  // 29: runner.plugin.v1.Source.Jobs:input_type -> runner.plugin.v1.JobsRequest
-	7,  // 30: runner.plugin.v1.Source.AppendLogs:input_type -> runner.plugin.v1.AppendLogsRequest
-	9,  // 31: runner.plugin.v1.Source.Report:input_type -> runner.plugin.v1.ReportRequest
-	11, // 32: runner.plugin.v1.Source.Scale:input_type -> runner.plugin.v1.ScaleRequest
-	13, // 33: runner.plugin.v1.Source.Resume:input_type -> runner.plugin.v1.ResumeRequest
-	3,  // 34: runner.plugin.v1.Source.Jobs:output_type -> runner.plugin.v1.JobsResponse
-	8,  // 35: runner.plugin.v1.Source.AppendLogs:output_type -> runner.plugin.v1.AppendLogsResponse
-	10, // 36: runner.plugin.v1.Source.Report:output_type -> runner.plugin.v1.ReportResponse
-	12, // 37: runner.plugin.v1.Source.Scale:output_type -> runner.plugin.v1.ScaleResponse
-	14, // 38: runner.plugin.v1.Source.Resume:output_type -> runner.plugin.v1.ResumeResponse
-	34, // [34:39] is the sub-list for method output_type
-	29, // [29:34] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	27, // 20: runner.plugin.v1.ResumeResponse.lease:type_name -> google.protobuf.Duration
+	25, // 21: runner.plugin.v1.ResumeResponse.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 22: runner.plugin.v1.JobsRequest.Hello.running:type_name -> runner.plugin.v1.JobKey
+	1,  // 23: runner.plugin.v1.JobsRequest.Accept.job:type_name -> runner.plugin.v1.JobKey
+	1,  // 24: runner.plugin.v1.JobsRequest.Renew.jobs:type_name -> runner.plugin.v1.JobKey
+	1,  // 25: runner.plugin.v1.JobsRequest.Release.job:type_name -> runner.plugin.v1.JobKey
+	0,  // 26: runner.plugin.v1.JobsRequest.Release.disposition:type_name -> runner.plugin.v1.Disposition
+	4,  // 27: runner.plugin.v1.JobsResponse.Offer.job:type_name -> runner.plugin.v1.Job
+	27, // 28: runner.plugin.v1.JobsResponse.Offer.lease:type_name -> google.protobuf.Duration
+	25, // 29: runner.plugin.v1.JobsResponse.Offer.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 30: runner.plugin.v1.JobsResponse.Cancel.job:type_name -> runner.plugin.v1.JobKey
+	2,  // 31: runner.plugin.v1.Source.Jobs:input_type -> runner.plugin.v1.JobsRequest
+	7,  // 32: runner.plugin.v1.Source.AppendLogs:input_type -> runner.plugin.v1.AppendLogsRequest
+	9,  // 33: runner.plugin.v1.Source.Report:input_type -> runner.plugin.v1.ReportRequest
+	11, // 34: runner.plugin.v1.Source.Scale:input_type -> runner.plugin.v1.ScaleRequest
+	13, // 35: runner.plugin.v1.Source.Resume:input_type -> runner.plugin.v1.ResumeRequest
+	3,  // 36: runner.plugin.v1.Source.Jobs:output_type -> runner.plugin.v1.JobsResponse
+	8,  // 37: runner.plugin.v1.Source.AppendLogs:output_type -> runner.plugin.v1.AppendLogsResponse
+	10, // 38: runner.plugin.v1.Source.Report:output_type -> runner.plugin.v1.ReportResponse
+	12, // 39: runner.plugin.v1.Source.Scale:output_type -> runner.plugin.v1.ScaleResponse
+	14, // 40: runner.plugin.v1.Source.Resume:output_type -> runner.plugin.v1.ResumeResponse
+	36, // [36:41] is the sub-list for method output_type
+	31, // [31:36] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_runner_plugin_v1_source_proto_init() }

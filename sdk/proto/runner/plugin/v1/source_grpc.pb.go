@@ -42,9 +42,13 @@ type SourceClient interface {
 	//
 	//   - Core grants credit: the number of jobs that it can start now. Each Offer uses one up. A source takes a job from
 	//     its remote system only against credit, so it never holds a job that core has no slot for.
-	//   - Core answers each Offer with Accept (it runs the job) or Release (it does not: give it back or fail it).
+	//   - Core answers each Offer with Accept (the job is core's until its Report) or Release (it does not take it). It
+	//     accepts a job of a bad shape, too, and reports it as failed.
 	//   - While a job runs, core sends Renew for it, at least each half of the Offer's lease.
 	//   - A job is over with Report, and not before. Release after Accept means: core gives it up without a result.
+	//   - After Drain core grants no more credit; the stream stays open until the last job is over.
+	//   - A job that is neither reported nor released when the plugin is shut down is left as it is at the remote system: it
+	//     runs on, and another runner takes it over with Resume.
 	//   - When the stream breaks, core opens it anew and sends the jobs that it still runs in Hello; the source goes on
 	//     with them. It offers none of them again.
 	Jobs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[JobsRequest, JobsResponse], error)
@@ -58,7 +62,8 @@ type SourceClient interface {
 	// Scale asks how many runners the source wishes for. UNIMPLEMENTED: it has no opinion.
 	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
 	// Resume gives the source a job that another runner had taken from it, and that this one goes on with: the source
-	// does what it needs to take AppendLogs and Report for it.
+	// does what it needs to take AppendLogs and Report for it. From then on the job is like one that core has accepted:
+	// it is renewed, can be canceled, and uses up no credit.
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 }
 
@@ -139,9 +144,13 @@ type SourceServer interface {
 	//
 	//   - Core grants credit: the number of jobs that it can start now. Each Offer uses one up. A source takes a job from
 	//     its remote system only against credit, so it never holds a job that core has no slot for.
-	//   - Core answers each Offer with Accept (it runs the job) or Release (it does not: give it back or fail it).
+	//   - Core answers each Offer with Accept (the job is core's until its Report) or Release (it does not take it). It
+	//     accepts a job of a bad shape, too, and reports it as failed.
 	//   - While a job runs, core sends Renew for it, at least each half of the Offer's lease.
 	//   - A job is over with Report, and not before. Release after Accept means: core gives it up without a result.
+	//   - After Drain core grants no more credit; the stream stays open until the last job is over.
+	//   - A job that is neither reported nor released when the plugin is shut down is left as it is at the remote system: it
+	//     runs on, and another runner takes it over with Resume.
 	//   - When the stream breaks, core opens it anew and sends the jobs that it still runs in Hello; the source goes on
 	//     with them. It offers none of them again.
 	Jobs(grpc.BidiStreamingServer[JobsRequest, JobsResponse]) error
@@ -155,7 +164,8 @@ type SourceServer interface {
 	// Scale asks how many runners the source wishes for. UNIMPLEMENTED: it has no opinion.
 	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
 	// Resume gives the source a job that another runner had taken from it, and that this one goes on with: the source
-	// does what it needs to take AppendLogs and Report for it.
+	// does what it needs to take AppendLogs and Report for it. From then on the job is like one that core has accepted:
+	// it is renewed, can be canceled, and uses up no credit.
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	mustEmbedUnimplementedSourceServer()
 }
