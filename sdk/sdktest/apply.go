@@ -102,7 +102,7 @@ func (c *columns) rest() error {
 
 // apply returns what becomes of records, numbered from first, with the edits. It is written to be plainly right, not to
 // be fast; its errors say what is wrong with the edits.
-func apply(records []Line, first uint64, e *pluginv1.Edits) ([]Line, error) {
+func apply(records []Line, first uint64, e *pluginv1.Edits) ([]edited, error) {
 	list, err := changes(e)
 	if err != nil {
 		return nil, err
@@ -119,46 +119,49 @@ func apply(records []Line, first uint64, e *pluginv1.Edits) ([]Line, error) {
 			return nil, fmt.Errorf("edits of record %d: splices come first, then a drop, then inserts", x.seq)
 		}
 	}
-	var out []Line
+	var out []edited
 	for i, record := range records {
 		var mine []change
 		for len(list) > 0 && list[0].seq == first+uint64(i) {
 			mine, list = append(mine, list[0]), list[1:]
 		}
-		lines, err := applyToOne(record, mine)
+		became, err := applyToOne(record, mine)
 		if err != nil {
 			return nil, fmt.Errorf("edits of record %d: %w", first+uint64(i), err)
 		}
-		out = append(out, lines...)
+		out = append(out, became)
 	}
 	return out, nil
 }
 
-// applyToOne returns the lines that a record becomes with its own edits.
-func applyToOne(record Line, list []change) ([]Line, error) {
+// applyToOne returns what a record becomes with its own edits.
+func applyToOne(record Line, list []change) (edited, error) {
 	var text strings.Builder
-	var inserts []Line
-	at, drops := 0, 0
+	out := edited{Line: record}
+	at := 0
 	for _, x := range list {
 		switch x.op {
 		case pluginv1.Op_OP_SPLICE:
 			if x.offset < at {
-				return nil, fmt.Errorf("a splice at offset %d, and the one before it reaches to %d", x.offset, at)
+				return out, fmt.Errorf("a splice at offset %d, and the one before it reaches to %d", x.offset, at)
 			}
 			if x.offset+x.removed > len(record.Text) {
-				return nil, fmt.Errorf("a splice of %d bytes at offset %d, and the record has %d bytes",
+				return out, fmt.Errorf("a splice of %d bytes at offset %d, and the record has %d bytes",
 					x.removed, x.offset, len(record.Text))
 			}
 			text.WriteString(record.Text[at:x.offset])
 			text.WriteString(x.text)
 			at = x.offset + x.removed
 		case pluginv1.Op_OP_DROP:
-			drops++
+			if out.dropped {
+				return out, errors.New("it is dropped twice")
+			}
+			out.dropped = true
 		case pluginv1.Op_OP_INSERT_AFTER:
 			if x.flags&byte(pluginv1.Flag_FLAG_PARTIAL) != 0 {
-				return nil, errors.New("an insert with FLAG_PARTIAL; a new record is a whole line")
+				return out, errors.New("an insert with FLAG_PARTIAL; a new record is a whole line")
 			}
-			inserts = append(inserts, Line{
+			out.inserts = append(out.inserts, Line{
 				Text:   x.text,
 				Stream: sdk.Stream(x.flags & byte(pluginv1.Flag_FLAG_STDERR)),
 				Step:   record.Step,
@@ -166,13 +169,7 @@ func applyToOne(record Line, list []change) ([]Line, error) {
 			})
 		}
 	}
-	if drops > 1 {
-		return nil, errors.New("it is dropped twice")
-	}
-	if drops > 0 {
-		return inserts, nil
-	}
 	text.WriteString(record.Text[at:])
-	record.Text = text.String()
-	return append([]Line{record}, inserts...), nil
+	out.Text = text.String()
+	return out, nil
 }

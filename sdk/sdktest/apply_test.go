@@ -153,7 +153,7 @@ func FuzzEdits(f *testing.F) {
 			t.Fatalf("edits %+v: %v", list, err)
 		}
 		var got []string
-		for _, l := range p.output {
+		for _, l := range join(p.output) {
 			got = append(got, l.Text)
 		}
 		if !slices.Equal(got, want) {

@@ -56,32 +56,6 @@ func records(lines []Line) []Line {
 	return out
 }
 
-// join puts the pieces of lines together.
-func join(records []Line) []Line {
-	type origin struct {
-		step   string
-		stream sdk.Stream
-	}
-	begun := map[origin]int{}
-	var lines []Line
-	for _, r := range records {
-		from := origin{r.Step, r.Stream}
-		i, goesOn := begun[from]
-		if goesOn {
-			lines[i].Text += r.Text
-			lines[i].Partial = r.Partial
-		} else {
-			i = len(lines)
-			lines = append(lines, r)
-		}
-		delete(begun, from)
-		if r.Partial {
-			begun[from] = i
-		}
-	}
-	return lines
-}
-
 // columnBytes is what a record costs in a batch beside its text.
 const columnBytes = 16
 

@@ -105,14 +105,33 @@ func TestLongLinesComeInPieces(t *testing.T) {
 }
 
 func TestJoin(t *testing.T) {
-	lines := join([]Line{
-		{Text: "a", Partial: true},
-		{Text: "on stderr", Stream: sdk.Stderr},
-		{Text: "b", Partial: true},
-		{Text: "c"},
-		{Text: "d"},
-	})
-	AssertLines(t, &Result{Lines: lines}, "abc", "on stderr", "d")
+	part := func(text string) Line { return Line{Text: text, Partial: true} }
+	onStderr := Line{Text: "on stderr", Stream: sdk.Stderr}
+	for name, c := range map[string]struct {
+		records []edited
+		want    []string
+	}{
+		"two streams": {
+			[]edited{{Line: part("a")}, {Line: onStderr}, {Line: part("b")}, {Line: Line{Text: "c"}}, {Line: Line{Text: "d"}}},
+			[]string{"abc", "on stderr", "d"},
+		},
+		"put in after a piece": {
+			[]edited{{Line: part("a"), inserts: append(Lines("x", "y"), onStderr)}, {Line: Line{Text: "b"}, inserts: Lines("z")}},
+			[]string{"ab", "on stderr", "x", "y", "z"},
+		},
+		"last piece dropped": {
+			[]edited{{Line: part("a")}, {Line: Line{Text: "b"}, dropped: true}, {Line: Line{Text: "c"}}},
+			[]string{"a", "c"},
+		},
+		"all pieces dropped": {
+			[]edited{{Line: part("a"), dropped: true, inserts: Lines("x")}, {Line: Line{Text: "b"}, dropped: true}, {Line: Line{Text: "c"}}},
+			[]string{"x", "c"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			AssertLines(t, &Result{Lines: join(c.records)}, c.want...)
+		})
+	}
 }
 
 func TestBatchesFitTheProtocol(t *testing.T) {

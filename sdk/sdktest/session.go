@@ -38,7 +38,7 @@ type progress struct {
 	acked      int
 	checkpoint []byte
 	// output is what the acknowledged records have become.
-	output []Line
+	output []edited
 	// result is set when the job is finished.
 	result *pluginv1.JobResult
 }
@@ -225,7 +225,8 @@ func (x *exchange) finish(f *pluginv1.Finished) error {
 			return errors.New("a line in Finished holds a line end; a record is one line")
 		}
 		stream := sdk.Stream(l.Flags & uint32(pluginv1.Flag_FLAG_STDERR))
-		x.output = append(x.output, Line{Text: string(l.Line), Stream: stream, Step: last.Step, Time: last.Time})
+		line := Line{Text: string(l.Line), Stream: stream, Step: last.Step, Time: last.Time}
+		x.output = append(x.output, edited{Line: line})
 	}
 	x.progress.result = f.Result
 	if _, err := x.stream.Recv(); !errors.Is(err, io.EOF) {
