@@ -45,7 +45,10 @@ func (s *script) Start(_ context.Context, _ *job.Job) (executor.Run, error) {
 	if s.startErr != nil {
 		return nil, s.startErr
 	}
-	s.run = &fakeRun{script: s, statuses: make(chan executor.Status), over: make(chan struct{}), closed: make(chan struct{})}
+	s.run = &fakeRun{
+		script: s, over: make(chan struct{}), closed: make(chan struct{}),
+		statuses: make(chan executor.Status, len(s.statuses)), // as with a real run, the sender waits for nobody
+	}
 	s.run.owned.Go(s.run.sendStatuses)
 	if !s.runs {
 		s.run.end()
@@ -73,11 +76,7 @@ func (r *fakeRun) end() { r.once.Do(func() { close(r.over) }) }
 
 func (r *fakeRun) sendStatuses() {
 	for _, status := range r.script.statuses {
-		select {
-		case r.statuses <- status:
-		case <-r.closed:
-			return
-		}
+		r.statuses <- status
 	}
 	select {
 	case <-r.over:
