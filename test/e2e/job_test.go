@@ -211,15 +211,22 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestInterrupt is Ctrl-C: the job's processes are gone, what it has printed so far is shown, and the result is canceled,
+// all within 5 s, which a job that ignores TERM takes most of.
 func TestInterrupt(t *testing.T) {
-	job := write(t, "job.yaml", `
-image: x
-commands:
-  - trap 'echo got TERM' TERM
-  - sleep 1000 & echo "child $!"
-  - echo ready
-  - while true; do wait; done
-`)
+	for name, commands := range map[string][]string{
+		"the job ends at TERM": {"trap 'echo got TERM; exit 3' TERM", "sleep 1000 & echo ready", "wait"},
+		"the job ignores TERM": {"trap '' TERM", "echo got TERM", "sleep 1000 & echo ready", "wait"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			interrupt(t, commands)
+		})
+	}
+}
+
+func interrupt(t *testing.T, commands []string) {
+	job := write(t, "job.yaml", "image: x\ncommands:\n  - "+strings.Join(commands, "\n  - ")+"\n")
 	c := command(t, "test", "-f", job, "-c", configOf(t, "outcome", "sanitize"))
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out := c.startPiped(t)
