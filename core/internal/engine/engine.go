@@ -73,8 +73,8 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	ending := &ending{run: run, redact: r.redact}
 	result, err := pipeline.Run(ship, r.options(run, ending, end))
 	close(ended)
-	end()
 	watcher.Wait()
+	end()
 	if err != nil {
 		statuses = nil // whoever does not take the log may not take a status either, and there is nothing left to show
 	}
