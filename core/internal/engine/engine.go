@@ -111,6 +111,11 @@ func (r *Run) endEarly(early context.Context, run executor.Run, ended <-chan str
 	case <-ended:
 		return
 	}
+	select {
+	case <-ended: // both have come: what has ended is not told to
+		return
+	default:
+	}
 	run.Cancel(r.Grace)
 	limit := r.Grace + drainTimeout
 	timer := time.NewTimer(limit)

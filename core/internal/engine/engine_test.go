@@ -264,6 +264,22 @@ func TestReaderStandsStill(t *testing.T) {
 	})
 }
 
+// TestEndedIsNotCanceled: when a job ends of its own at the moment of a Ctrl-C, it is not told to end.
+func TestEndedIsNotCanceled(t *testing.T) {
+	early, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan struct{})
+	close(ended)
+	run, _ := newRun(&script{})
+	for range 100 {
+		fake := &fakeRun{script: &script{}, over: make(chan struct{})}
+		run.endEarly(early, fake, ended, func(error) {})
+		if len(fake.cancels) > 0 {
+			t.Fatal("a job that has ended was told to end")
+		}
+	}
+}
+
 // TestCloseFails: the job has ended, so its result stands; the log says that something is left.
 func TestCloseFails(t *testing.T) {
 	var log bytes.Buffer
