@@ -83,7 +83,7 @@ func (s *session) finish(summary engine.Summary) error {
 	switch {
 	case summary.Result.Outcome == job.Success:
 		return nil
-	case summary.Result.Reason == job.ReasonInfrastructure, summary.Result.Reason == job.ReasonProcessor:
+	case summary.Result.Reason.Info().Infrastructure:
 		return silent(exitInfrastructure)
 	}
 	return silent(exitJobFailed)

@@ -1,36 +1,70 @@
 package job
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReasonsAreDocumented compares docs/reasons.md with the constants: a row for each reason, and no other.
+// TestReasonsAreDocumented compares the table in docs/reasons.md with Reasons, of which it is made.
 func TestReasonsAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/reasons.md")
+	const path = "../../../docs/reasons.md"
+	const head = "| Reason | Outcome | What it means | What to do |\n| --- | --- | --- | --- |\n"
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]*)` \\| `([a-z_]+)` \\| [^|]+\\. \\| [^|]+\\. \\|$").FindAllStringSubmatch(string(text), -1) {
-		documented = append(documented, row[1])
-		if !Outcome(row[2]).Valid() {
-			t.Errorf("reason %q has the unknown outcome %q", row[1], row[2])
+	before, after, found := strings.Cut(string(text), head)
+	if !found {
+		t.Fatalf("%s has no table with the head %q", path, head)
+	}
+	var table strings.Builder
+	for _, r := range Reasons {
+		fmt.Fprintf(&table, "| `%s` | `%s` | %s | %s |\n", r.Reason, r.Outcome, r.Means, r.Hint)
+	}
+	rest := strings.TrimLeftFunc(after, func(r rune) bool { return r != '\n' })
+	for strings.HasPrefix(rest, "\n|") {
+		rest = strings.TrimLeftFunc(rest[1:], func(r rune) bool { return r != '\n' })
+	}
+	want := before + head + table.String() + strings.TrimPrefix(rest, "\n")
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Errorf("docs/reasons.md is not what `go test ./internal/job -update` makes (-want +got):\n%s", diff)
+	}
+}
+
+// TestReasonsAreWhole compares Reasons with the constants.
+func TestReasonsAreWhole(t *testing.T) {
+	var listed []string
+	for _, r := range Reasons {
+		listed = append(listed, string(r.Reason))
+		if !r.Outcome.Valid() || r.Outcome == Success {
+			t.Errorf("reason %q has the outcome %q", r.Reason, r.Outcome)
+		}
+		for _, text := range []string{r.Means, r.Hint} {
+			if !strings.HasSuffix(text, ".") || strings.Contains(text, "|") {
+				t.Errorf("reason %q: not sentences that fit a table: %s", r.Reason, text)
+			}
 		}
 	}
-	reasons := constants(t, "result.go", "Reason")
-	slices.Sort(documented)
+	reasons := constants(t, "reason.go", "Reason")
+	slices.Sort(listed)
 	slices.Sort(reasons)
-	if diff := cmp.Diff(reasons, documented); diff != "" {
-		t.Errorf("constants and docs/reasons.md differ (-constants +document):\n%s", diff)
+	if diff := cmp.Diff(reasons, listed); diff != "" {
+		t.Errorf("constants and Reasons differ (-constants +Reasons):\n%s", diff)
 	}
 }
 

@@ -23,30 +23,6 @@ func (o Outcome) Valid() bool {
 	return false
 }
 
-// Reason is a word that tells more than the outcome, out of a closed set.
-type Reason string
-
-// The reasons. Executors may add theirs; each is in docs/reasons.md.
-const (
-	ReasonNone Reason = ""
-	// ReasonExit: the step ended with an exit code other than 0, or by a signal.
-	ReasonExit Reason = "exit"
-	// ReasonInitFailed: the init step failed; the job step did not run.
-	ReasonInitFailed Reason = "init_failed"
-	// ReasonInvalidJob: the job has a bad shape and was not started.
-	ReasonInvalidJob Reason = "invalid_job"
-	// ReasonStart: the step's command could not be started.
-	ReasonStart Reason = "start_failed"
-	// ReasonCanceled: the user or the source ended it.
-	ReasonCanceled Reason = "canceled"
-	// ReasonLifetime: it ran longer than it may.
-	ReasonLifetime Reason = "lifetime"
-	// ReasonProcessor: a processor failed and its on_error is "fail".
-	ReasonProcessor Reason = "processor_failed"
-	// ReasonInfrastructure: there is no evidence of how the step ended.
-	ReasonInfrastructure Reason = "infrastructure"
-)
-
 // Result is how a job ended.
 type Result struct {
 	Outcome Outcome

@@ -53,23 +53,3 @@ func (r *run) Ack(n uint64) {
 		_ = r.steps[r.at].reader.Release(n - r.base)
 	}
 }
-
-// gap says what the log read lacks, by the steps' exit records; nothing when they match.
-func (r *run) gap() string {
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	for _, s := range r.steps {
-		read := s.reader.Tally()
-		switch {
-		case !s.ran:
-		case s.exit == nil:
-			return fmt.Sprintf("step %q: the log has no end; %d records of it were read", s.name, read.Records)
-		case read.Records != s.exit.Records:
-			return fmt.Sprintf("step %q: %d records were written and %d read", s.name, s.exit.Records, read.Records)
-		case read.Checksum != s.exit.Checksum:
-			return fmt.Sprintf("step %q: all %d records were read, but their checksum is not that of the records written",
-				s.name, read.Records)
-		}
-	}
-	return ""
-}

@@ -32,7 +32,7 @@ type run struct {
 
 	mu sync.Mutex
 	// ending is the first request to end the job; nil when there was none.
-	ending *ending
+	ending *executor.Ending
 	// process is the helper that runs; nil between steps.
 	process *process
 
@@ -42,14 +42,6 @@ type run struct {
 	place sync.Mutex
 	at    int    // the step that is read
 	base  uint64 // records of the steps before
-}
-
-// ending is a request to end a job before its time.
-type ending struct {
-	at      time.Time
-	outcome job.Outcome
-	reason  job.Reason
-	message string
 }
 
 func newRun(opts Options, space space, dir, hidden string) *run {
@@ -152,24 +144,20 @@ func (r *run) launch(s *step) (*process, error) {
 }
 
 func (r *run) expire() {
-	r.end(r.opts.Grace, ending{
-		outcome: job.ExecutionTimeout, reason: job.ReasonLifetime,
-		message: fmt.Sprintf("the job ran longer than its lifetime of %s", r.opts.Lifetime),
-	})
+	r.end(r.opts.Grace, executor.Expired(time.Now(), r.opts.Lifetime))
 }
 
 // Cancel implements executor.Run.
 func (r *run) Cancel(grace time.Duration) {
-	r.end(grace, ending{outcome: job.Canceled, reason: job.ReasonCanceled, message: "the job was canceled"})
+	r.end(grace, executor.Canceled(time.Now()))
 }
 
 // end asks the job to end. What asks first decides what the job comes to.
-func (r *run) end(grace time.Duration, why ending) {
+func (r *run) end(grace time.Duration, why *executor.Ending) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ending == nil {
-		why.at = time.Now()
-		r.ending = &why
+		r.ending = why
 		if r.process != nil { // and so the channel is open
 			r.status.send(executor.Running, "Ending", fmt.Sprintf("the job is asked to end; what is left of it after %s is killed", grace))
 		}
