@@ -9,6 +9,8 @@ SHELL       := /bin/bash
 
 UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize examples/plugins/shout
 MODULES  := $(UNITS) test
+# The folders with .proto files, from which their imports start.
+PROTOS   := sdk/proto core/internal/agent
 PLUGINS  := processor-outcome processor-prefix processor-sanitize
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION)
@@ -27,7 +29,7 @@ build: ## Build all binaries into bin/
 
 .PHONY: generate
 generate: $(TOOLS)/built ## Generate code from the .proto files
-	$(TOOLS)/protogen sdk/proto
+	@for dir in $(PROTOS); do $(TOOLS)/protogen $$dir; done
 
 # The tools that tools/go.mod pins, built once for each change of it.
 $(TOOLS)/built: tools/go.mod tools/go.sum $(wildcard tools/protogen/*.go)
@@ -62,8 +64,9 @@ test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, ki
 .PHONY: lint
 lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that every module builds alone
 	@out=$$($(TOOLS)/gofumpt -l $(MODULES) tools); if [ -n "$$out" ]; then echo "not gofumpt-clean:"; echo "$$out"; exit 1; fi
-	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; cp -r sdk/proto/. "$$fresh"; $(TOOLS)/protogen "$$fresh"; \
-		if ! diff -rq sdk/proto "$$fresh"; then echo "the generated code is not that of the .proto files: make generate"; exit 1; fi
+	@for dir in $(PROTOS); do fresh=$$(mktemp -d); cp -r $$dir/. "$$fresh"; $(TOOLS)/protogen "$$fresh"; \
+		if ! diff -rq $$dir "$$fresh"; then echo "the generated code is not that of the .proto files: make generate"; exit 1; fi; \
+		rm -rf "$$fresh"; done
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOLS)/golangci-lint run ./...); done
 	@echo "lint tools"; cd tools && GOWORK=off $(TOOLS)/golangci-lint run ./...
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done

@@ -31,12 +31,14 @@ func parseEntrypoint(args []string, stdout, stderr io.Writer) (entrypoint.Config
 	lifeline := ""
 	flags := flag.NewFlagSet("runner-helper entrypoint", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.Script, "script", "", "`file` with the commands, a JSON array of strings (required)")
+	flags.StringVar(&c.Script, "script", "", "`file` with the commands, a JSON array of strings; this or -control is required")
+	flags.StringVar(&c.Control, "control", "", "`socket` of the helper that the commands and variables come from")
 	flags.StringVar(&c.Shell, "shell", "/bin/sh", "`path` of the shell that runs them")
 	flags.BoolVar(&c.XTrace, "xtrace", true, "have the shell print what it does, as set -xv")
 	flags.StringVar(&c.Workdir, "workdir", "", "`directory` to make and to start in (required)")
 	flags.StringVar(&c.Spool, "spool", "", "`directory` for the output (required)")
 	flags.Int64Var(&c.SpoolBytes, "spool-size", 0, "bound of the spool in `bytes`; 0 means 64 MiB")
+	flags.BoolVar(&c.Shared, "shared", false, "let other users read and release the output")
 	flags.DurationVar(&c.Grace, "grace", defaultGrace, "time between TERM and KILL when told to end")
 	flags.StringVar(&lifeline, "lifeline", "", `"stdin": end the step when the standard input ends`)
 	flags.StringVar(&c.Remove, "remove", "", "`directory` to remove when the lifeline ends")
@@ -63,13 +65,17 @@ func parseEntrypoint(args []string, stdout, stderr io.Writer) (entrypoint.Config
 // check says what is wrong with the flags.
 func check(c entrypoint.Config, lifeline string, rest []string) error {
 	for _, f := range []struct{ name, value string }{
-		{"script", c.Script}, {"shell", c.Shell}, {"workdir", c.Workdir}, {"spool", c.Spool},
+		{"shell", c.Shell}, {"workdir", c.Workdir}, {"spool", c.Spool},
 	} {
 		if f.value == "" {
 			return fmt.Errorf("-%s is missing", f.name)
 		}
 	}
 	switch {
+	case (c.Script == "") == (c.Control == ""):
+		return errors.New("one of -script and -control is needed")
+	case c.Control != "" && (c.Lifeline || c.Root != ""):
+		return errors.New("-control goes with neither -lifeline nor -root-file")
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q", rest[0])
 	case lifeline != "" && lifeline != "stdin":

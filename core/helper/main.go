@@ -1,5 +1,5 @@
 // Command runner-helper is the small program beside a job's commands, in its pod or on this machine. Its only means are the
-// files it is given: it opens no network connection.
+// files it is given. It opens no network connection; in a pod its agent serves one to whoever has the job's own key.
 package main
 
 import (
@@ -15,6 +15,8 @@ const usage = `runner-helper runs the steps of a runner's jobs. It is started by
 
 Usage:
   runner-helper entrypoint FLAGS   run one step and keep its output in a spool
+  runner-helper agent FLAGS        serve the output of a pod's steps
+  runner-helper install PATH       copy this program to where the steps find it
   runner-helper version            print the version
   runner-helper help               print this text
 
@@ -34,6 +36,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "entrypoint":
 		return runEntrypoint(args[1:], stdout, stderr)
+	case "agent":
+		return runAgent(args[1:], stdout, stderr)
+	case "install":
+		return runInstall(args[1:], stderr)
 	case "probe":
 		return runProbe(args[1:], stderr)
 	case "version", "--version":

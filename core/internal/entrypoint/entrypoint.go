@@ -12,8 +12,9 @@ import (
 
 // Config says what to run and how.
 type Config struct {
-	// Script is a file with the step's commands, a JSON array of strings.
-	Script string
+	// Script is a file with the step's commands, a JSON array of strings. Control is the socket of a helper from which they
+	// come instead, with the step's variables; see Input. The step waits for them; then the socket is its lifeline.
+	Script, Control string
 	// Shell runs them: a path, or a name to look for on PATH.
 	Shell string
 	// XTrace has the shell print what it does ("set -xv").
@@ -23,6 +24,8 @@ type Config struct {
 	// Spool is the directory for the output, SpoolBytes its bound; 0 means the spool's default.
 	Spool      string
 	SpoolBytes int64
+	// Shared lets other users read and release the spool.
+	Shared bool
 	// Grace is the time between TERM and KILL when the step is told to end by TERM.
 	Grace time.Duration
 	// Lifeline has the step read its standard input. "cancel DURATION" on a line ends the step as TERM does, with that

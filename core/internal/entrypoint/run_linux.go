@@ -34,9 +34,14 @@ func Run(c Config) (int, error) {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
 
-	commands, err := readScript(c.Script)
-	if err != nil {
+	input, lifeline, err := receive(c, signals)
+	switch {
+	case errors.Is(err, errTold):
+		return codeTold, nil
+	case err != nil:
 		return CodeBroken, err
+	case input.Skip:
+		return 0, nil
 	}
 	remove, err := remover(c.Remove)
 	if err != nil {
@@ -48,16 +53,16 @@ func Run(c Config) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return CodeBroken, fmt.Errorf("become the parent of the step's orphans: %w", err)
 	}
-	out, err := spool.NewWriter(c.Spool, spool.Options{Bytes: c.SpoolBytes})
+	out, err := spool.NewWriter(c.Spool, spool.Options{Bytes: c.SpoolBytes, Shared: c.Shared})
 	if err != nil {
 		return CodeBroken, err
 	}
-	s := &step{grace: c.Grace, out: out, signals: signals, children: children, remove: remove}
-	if err := s.start(c, commands); err != nil {
+	s := &step{grace: c.Grace, out: out, signals: signals, children: children, remove: remove, contained: c.Control != ""}
+	if err := s.start(c, input); err != nil {
 		return s.refuse(err)
 	}
-	if c.Lifeline {
-		s.lifeline = followLifeline(os.Stdin)
+	if lifeline != nil {
+		s.lifeline = followLifeline(lifeline)
 	}
 	s.follow()
 	return s.finish()
@@ -87,15 +92,19 @@ func enter(rootFile string) error {
 }
 
 // start starts the shell and the pumps.
-func (s *step) start(c Config, commands []string) error {
+func (s *step) start(c Config, input Input) error {
 	if err := os.MkdirAll(c.Workdir, 0o777); err != nil {
 		return fmt.Errorf("make the working directory: %w", err)
+	}
+	env := environment(os.Environ(), input.Env)
+	if err := setPath(env); err != nil {
+		return err
 	}
 	path, err := exec.LookPath(c.Shell)
 	if err != nil {
 		return fmt.Errorf("find the shell: %w", err)
 	}
-	how := invoke(c.Shell, commands, c.XTrace)
+	how := invoke(c.Shell, input.Commands, c.XTrace)
 	files, err := openFiles(how.file)
 	if err != nil {
 		return err
@@ -103,7 +112,7 @@ func (s *step) start(c Config, commands []string) error {
 	defer files.closeChild()
 	s.started = time.Now()
 	s.shell, err = syscall.ForkExec(path, how.args, &syscall.ProcAttr{
-		Dir: c.Workdir, Env: syscall.Environ(), Files: files.child(),
+		Dir: c.Workdir, Env: env, Files: files.child(),
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {

@@ -21,6 +21,8 @@ type step struct {
 	children <-chan os.Signal
 	lifeline lifeline
 	remove   func() error
+	// contained says that the step is alone in a container, so that what its cgroup says is said of the step.
+	contained bool
 
 	shell  int
 	pipes  []*os.File
@@ -180,6 +182,9 @@ func (s *step) finish() (int, error) {
 		exit.UserTime = time.Duration(usage.Utime.Nano())
 		exit.SystemTime = time.Duration(usage.Stime.Nano())
 		exit.PeakRSS = usage.Maxrss << 10
+	}
+	if s.contained {
+		readMemory(os.DirFS(cgroupRoot), &exit)
 	}
 	if s.spoolErr != nil {
 		exit.Failure, exit.Error = spool.FailureSpool, s.spoolErr.Error()

@@ -48,11 +48,41 @@ func Expired(at time.Time, lifetime time.Duration) *Ending {
 	}
 }
 
+// Decided tells whether there is evidence of how a job ended whose steps, in order, are over; see Judge.
+func Decided(steps []*Evidence, ending *Ending) bool { return ending != nil || endedByItself(steps, nil) }
+
+// endedByItself tells whether the last step that ran had ended before it was asked to, and was the last one or failed.
+func endedByItself(steps []*Evidence, ending *Ending) bool {
+	last := lastRan(steps)
+	return last.Exit != nil && (ending == nil || last.Exit.Finished.Before(ending.At)) &&
+		(last == steps[len(steps)-1] || !last.Succeeded())
+}
+
+// lastRan returns the last step that ran; the first one when none did.
+func lastRan(steps []*Evidence) *Evidence {
+	last := steps[0]
+	for _, s := range steps {
+		if s.Ran {
+			last = s
+		}
+	}
+	return last
+}
+
 // Judge comes to the result of a job whose steps, in order, are over. What counts is the last step that ran. A request to
 // end the job, which may be nil, counts unless that step had ended by itself before, and was the last one or failed. When
-// there is neither, missing says why.
-func Judge(steps []*Evidence, ending *Ending, missing string) Result {
-	res := judge(steps, ending, missing)
+// there is neither, otherwise tells outcome, reason, message and exit code.
+func Judge(steps []*Evidence, ending *Ending, otherwise Result) Result {
+	res := Result{Outcome: otherwise.Outcome, Reason: otherwise.Reason, Message: otherwise.Message, ExitCode: otherwise.ExitCode}
+	switch {
+	case endedByItself(steps, ending):
+		res = judgeExit(lastRan(steps))
+	case ending != nil:
+		res = Result{Outcome: ending.Outcome, Reason: ending.Reason, Message: ending.Message}
+		if last := lastRan(steps); last.Exit != nil && !last.Exit.Finished.Before(ending.At) {
+			res.ExitCode = &last.Exit.Code
+		}
+	}
 	res.Gap = gap(steps)
 	for _, s := range steps {
 		if s.Exit == nil {
@@ -69,25 +99,9 @@ func Judge(steps []*Evidence, ending *Ending, missing string) Result {
 	return res
 }
 
-func judge(steps []*Evidence, ending *Ending, missing string) Result {
-	last := steps[0]
-	for _, s := range steps {
-		if s.Ran {
-			last = s
-		}
-	}
-	byItself := last.Exit != nil && (ending == nil || last.Exit.Finished.Before(ending.At))
-	switch {
-	case byItself && (last == steps[len(steps)-1] || !last.Succeeded()):
-		return judgeExit(last)
-	case ending != nil:
-		res := Result{Outcome: ending.Outcome, Reason: ending.Reason, Message: ending.Message}
-		if last.Exit != nil && !byItself {
-			res.ExitCode = &last.Exit.Code
-		}
-		return res
-	}
-	return Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: missing}
+// Lost is the result of a job of whose end there is no evidence.
+func Lost(why string) Result {
+	return Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: why}
 }
 
 // judgeExit comes to the result by an exit record alone.

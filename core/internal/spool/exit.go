@@ -23,6 +23,11 @@ type Exit struct {
 	SystemTime time.Duration `json:"system_ns"`
 	// PeakRSS is the largest resident set of any one of these processes, in bytes.
 	PeakRSS int64 `json:"peak_rss"`
+	// PeakMemory is the most memory, in bytes, that the step's container used, MemoryLimit what it may use, and OOMKills how
+	// often the kernel killed a process in it for lack of memory. All are 0 where there is no container, or it does not say.
+	PeakMemory  int64 `json:"peak_memory,omitempty"`
+	MemoryLimit int64 `json:"memory_limit,omitempty"`
+	OOMKills    int64 `json:"oom_kills,omitempty"`
 	// Started and Finished bound the life of the command. Started is zero when it could not be started.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`

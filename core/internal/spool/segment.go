@@ -46,13 +46,16 @@ func segments(dir string) ([]uint64, error) {
 }
 
 // createSegment makes a segment that goes on after the records of before. It appears under its name with its header whole.
-func createSegment(dir string, before Tally) (*os.File, error) {
+func createSegment(dir string, before Tally, mode os.FileMode) (*os.File, error) {
 	path := segmentPath(dir, before.Records+1)
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, mode)
 	if err != nil {
 		return nil, fmt.Errorf("create spool segment: %w", err)
 	}
 	_, err = f.Write(appendHeader(nil, before))
+	if err == nil {
+		err = f.Chmod(mode) // whatever the umask is
+	}
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}

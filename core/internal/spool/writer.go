@@ -27,6 +27,16 @@ type Options struct {
 	Bytes int64
 	// SegmentBytes is where a new segment begins; 0 means DefaultSegmentBytes. It is at most a quarter of Bytes.
 	SegmentBytes int64
+	// Shared lets other users read and release what is written: in a pod the helper is one, and nobody else sees the spool.
+	Shared bool
+}
+
+// mode is that of the segments.
+func (o Options) mode() os.FileMode {
+	if o.Shared {
+		return 0o644
+	}
+	return 0o600
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -124,7 +134,7 @@ func (w *Writer) resume() error {
 
 // begin starts a new segment.
 func (w *Writer) begin() error {
-	f, err := createSegment(w.dir, w.tally)
+	f, err := createSegment(w.dir, w.tally, w.opts.mode())
 	if err != nil {
 		return err
 	}

@@ -26,5 +26,5 @@ func (r *run) Result(ctx context.Context) (executor.Result, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return executor.Judge(steps, r.ending, missing), nil
+	return executor.Judge(steps, r.ending, executor.Lost(missing)), nil
 }

@@ -26,7 +26,7 @@ type run struct {
 	dir    string
 	hidden string
 	steps  []*step
-	status statuses
+	status executor.Statuses
 	// done is closed when no step runs or will run.
 	done chan struct{}
 
@@ -50,7 +50,7 @@ func newRun(opts Options, space space, dir, hidden string) *run {
 
 // prepare writes what the steps need into the run's folder.
 func (r *run) prepare(j *job.Job) error {
-	r.status = newStatuses()
+	r.status = executor.NewStatuses()
 	for _, dir := range []string{"root", "files", "work", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, dir), 0o700); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (r *run) prepare(j *job.Job) error {
 	if err := writeFiles(filepath.Join(r.dir, "files"), j.Files); err != nil {
 		return err
 	}
-	r.status.send(executor.Pending, "ImageNotUsed",
+	r.status.Send(executor.Pending, "ImageNotUsed",
 		fmt.Sprintf("the image %q is not used: the local executor runs the commands on this machine", j.Image))
 	if len(j.InitCommands) > 0 {
 		if err := r.addStep(record.StepInit, j, j.InitCommands, job.ScopeInit); err != nil {
@@ -102,8 +102,8 @@ func (r *run) supervise() {
 			break
 		}
 	}
-	r.status.send(executor.Done, "", "")
-	r.status.close()
+	r.status.Send(executor.Done, "", "")
+	r.status.Close()
 }
 
 // runStep runs a step to its end and returns whether the next one may run.
@@ -116,7 +116,7 @@ func (r *run) runStep(s *step) bool {
 		s.err = err
 		return false
 	}
-	r.status.send(executor.Running, "", "step "+s.name)
+	r.status.Send(executor.Running, "", "step "+s.name)
 	ended := p.wait()
 	r.mu.Lock()
 	r.process = nil
@@ -159,7 +159,7 @@ func (r *run) end(grace time.Duration, why *executor.Ending) {
 	if r.ending == nil {
 		r.ending = why
 		if r.process != nil { // and so the channel is open
-			r.status.send(executor.Running, "Ending", fmt.Sprintf("the job is asked to end; what is left of it after %s is killed", grace))
+			r.status.Send(executor.Running, "Ending", fmt.Sprintf("the job is asked to end; what is left of it after %s is killed", grace))
 		}
 	}
 	if r.process != nil {
@@ -168,7 +168,7 @@ func (r *run) end(grace time.Duration, why *executor.Ending) {
 }
 
 // Status implements executor.Run.
-func (r *run) Status() <-chan executor.Status { return r.status.c }
+func (r *run) Status() <-chan executor.Status { return r.status.C }
 
 // Close implements executor.Run. It kills what does not end within ctx.
 func (r *run) Close(ctx context.Context) error {

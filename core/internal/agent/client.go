@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/podrunner/runner/core/internal/agent/agentv1"
+)
+
+// Back-off of connections and of calls.
+const (
+	firstWait = 50 * time.Millisecond
+	lastWait  = 2 * time.Second
+	// connectTime bounds one attempt to connect, the handshake included.
+	connectTime = 20 * time.Second
+	// ackInterval is how often, at most, an acknowledgement is sent.
+	ackInterval = 50 * time.Millisecond
+	// flushTime is what the last acknowledgements have when a client is closed.
+	flushTime = 500 * time.Millisecond
+)
+
+// Client is core's end. It connects whenever it has no connection, and tries what has failed again, for as long as it lives.
+// Its methods are safe for concurrent use.
+type Client struct {
+	conn *grpc.ClientConn
+	api  agentv1.AgentClient
+	life context.Context
+	end  context.CancelFunc
+	acks *acks
+
+	mu      sync.Mutex
+	dialErr error
+}
+
+// NewClient makes a client whose connections dial makes. dial may wait until there is something to connect to.
+func NewClient(keys Keys, dial func(context.Context) (net.Conn, error)) (*Client, error) {
+	tls, err := keys.tls()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{}
+	c.conn, err = grpc.NewClient("passthrough:///pod",
+		grpc.WithTransportCredentials(credentials.NewTLS(tls)),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := dial(ctx)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.dialErr = err
+			return conn, err
+		}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: firstWait, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastWait},
+			MinConnectTimeout: connectTime,
+		}),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+		grpc.WithReadBufferSize(windowBuffer), grpc.WithWriteBufferSize(windowBuffer),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval, Timeout: pingTimeout, PermitWithoutStream: true}),
+		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	c.api = agentv1.NewAgentClient(c.conn)
+	c.life, c.end = context.WithCancel(context.Background())
+	c.acks = newAcks(c)
+	c.conn.Connect()
+	return c, nil
+}
+
+// windowBuffer is the size of a connection's buffers: a batch fits.
+const windowBuffer = 32 << 10
+
+// Connect has the client try at once to connect, if it has no connection.
+func (c *Client) Connect() {
+	c.conn.ResetConnectBackoff()
+	c.conn.Connect()
+}
+
+// LastError returns why the last attempt to connect has failed; nil when it has not.
+func (c *Client) LastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dialErr
+}
+
+// Cancel ends the job: TERM, and KILL after grace. It tries until the helper has taken it, or ctx ends.
+func (c *Client) Cancel(ctx context.Context, grace time.Duration) error {
+	err := c.try(ctx, func(ctx context.Context) error {
+		_, err := c.api.Cancel(ctx, &agentv1.CancelRequest{GraceNs: int64(grace)})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("have the helper end the job: %w", err)
+	}
+	return nil
+}
+
+// Ack says that the records of a step up to through are needed no longer. It does not wait; what is not sent when the
+// client is closed is sent then, if that takes no time.
+func (c *Client) Ack(step string, through uint64) { c.acks.add(step, through) }
+
+// Watch returns the states of the steps, until ctx ends. A reader that is slow misses some, never the last one.
+func (c *Client) Watch(ctx context.Context) <-chan State {
+	states := make(chan State, 1)
+	go func() {
+		defer close(states)
+		_ = c.try(ctx, func(ctx context.Context) error {
+			stream, err := c.api.Status(ctx, &agentv1.StatusRequest{})
+			for err == nil {
+				var m *agentv1.State
+				if m, err = stream.Recv(); err == nil {
+					put(states, stateOf(m))
+				}
+			}
+			return err
+		})
+	}()
+	return states
+}
+
+// put puts a state into the channel, in the place of one that nobody has taken.
+func put(states chan State, s State) {
+	select {
+	case <-states:
+	default:
+	}
+	states <- s
+}
+
+// try calls until there is no error, or ctx ends, or the client is closed.
+func (c *Client) try(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		err := call(ctx)
+		if err == nil {
+			return nil
+		}
+		if final(err) {
+			return err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return errors.Join(err, c.LastError())
+		}
+	}
+}
+
+// final tells whether an error stays when the call is made again.
+func final(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.Unimplemented, codes.OutOfRange:
+		return true
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends all calls. The last acknowledgements are sent before, if there is a connection.
+func (c *Client) Close() error {
+	c.acks.flush()
+	c.end()
+	c.acks.wait()
+	if err := c.conn.Close(); err != nil {
+		return fmt.Errorf("close the connection to the helper: %w", err)
+	}
+	return nil
+}

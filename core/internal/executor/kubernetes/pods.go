@@ -1,0 +1,139 @@
+package kubernetes
+
+import (
+	"context"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// pods follows core's own pods of a namespace with one watch, and tells each run of the news of its own.
+type pods struct {
+	informer cache.SharedIndexInformer
+	log      hclog.Logger
+
+	mu      sync.Mutex
+	watched map[string]*watched
+}
+
+// watched is a pod that a run follows.
+type watched struct {
+	name string
+	// C gets a value after one change or many.
+	C chan struct{}
+
+	mu  sync.Mutex
+	pod *corev1.Pod // nil before it has been seen
+	// gone says that the pod was seen and is no more.
+	gone bool
+}
+
+func newPods(client kubernetes.Interface, namespace string, selector *metav1.LabelSelector, log hclog.Logger) *pods {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
+		informers.WithNamespace(namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = metav1.FormatLabelSelector(selector) }),
+		informers.WithTransform(trim),
+	)
+	p := &pods{informer: factory.Core().V1().Pods().Informer(), log: log, watched: map[string]*watched{}}
+	// These fail only for an informer that runs already, or was stopped.
+	_ = p.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		p.log.Debug("the watch of the pods was lost; it is taken up again", "error", err)
+	})
+	_, _ = p.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { p.see(o, false) },
+		UpdateFunc: func(_, o any) { p.see(o, false) },
+		DeleteFunc: func(o any) { p.see(o, true) },
+	})
+	return p
+}
+
+// run follows the pods until ctx ends.
+func (p *pods) run(ctx context.Context) { p.informer.RunWithContext(ctx) }
+
+// trim takes out of a pod what nothing here looks at: a thousand of them are held in memory.
+func trim(o any) (any, error) {
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return o, nil
+	}
+	pod.ManagedFields = nil
+	spec := corev1.PodSpec{NodeName: pod.Spec.NodeName}
+	for _, c := range pod.Spec.Containers {
+		spec.Containers = append(spec.Containers, corev1.Container{
+			Name: c.Name, Image: c.Image, Resources: corev1.ResourceRequirements{Limits: c.Resources.Limits},
+		})
+	}
+	pod.Spec = spec
+	return pod, nil
+}
+
+func (p *pods) see(o any, gone bool) {
+	if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = unknown.Obj
+	}
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	w := p.watched[pod.Name]
+	p.mu.Unlock()
+	if w != nil {
+		w.see(pod, gone)
+	}
+}
+
+// watch follows the pod of a name until forget.
+func (p *pods) watch(name string) *watched {
+	w := &watched{name: name, C: make(chan struct{}, 1)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched[name] = w
+	return w
+}
+
+func (p *pods) forget(w *watched) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watched[w.name] == w {
+		delete(p.watched, w.name)
+	}
+}
+
+// see takes news, unless it is of another pod that had the name before.
+func (w *watched) see(pod *corev1.Pod, gone bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pod != nil && w.pod.UID != pod.UID {
+		return
+	}
+	if w.pod == nil && gone {
+		return
+	}
+	w.pod, w.gone = pod, gone
+	select {
+	case w.C <- struct{}{}:
+	default:
+	}
+}
+
+// is says which pod it is that is followed: that one has been made, whatever was seen of its name before.
+func (w *watched) is(pod *corev1.Pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pod == nil || w.pod.UID != pod.UID {
+		w.pod, w.gone = pod, false
+	}
+}
+
+// latest returns the pod as it was seen last, and whether it is gone; nil before it has been seen.
+func (w *watched) latest() (pod *corev1.Pod, gone bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pod, w.gone
+}

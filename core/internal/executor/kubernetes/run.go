@@ -1,0 +1,176 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/podrunner/runner/core/internal/agent"
+	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/job"
+)
+
+// run is a job in its pod. One goroutine, supervise, makes the objects and follows the pod until the job is over: until
+// its log has been read to the end, which Next tells, or until there is nothing to be read from any more.
+type run struct {
+	e        *Executor
+	objects  *objects
+	statuses executor.Statuses
+	begun    time.Time
+
+	// life ends with Close.
+	life context.Context
+	end  context.CancelFunc
+	// helpers are the goroutines beside supervise; they end with life.
+	helpers    sync.WaitGroup
+	supervised chan struct{}
+
+	pod *watched
+	// reachable gets a value when the pod may have become reachable.
+	reachable chan struct{}
+
+	// ready is closed when the client is there.
+	ready  chan struct{}
+	client *agent.Client
+	steps  []*stepRun
+
+	// logged is closed when Next has come to the end of the log, over when verdict is set: the job is over, whatever is in
+	// the log.
+	logged, over chan struct{}
+	// drained ends some time after over: what is on its way is still read.
+	drained context.Context
+	drain   context.CancelCauseFunc
+	// asked is closed by the first Cancel.
+	asked chan struct{}
+
+	mu      sync.Mutex
+	verdict *executor.Result
+	// canceled is when the first Cancel came; zero before.
+	canceled time.Time
+	// state is what the helper has told last; met says that it has told anything.
+	state agent.State
+	met   bool
+
+	// reading is held by Next.
+	reading sync.Mutex
+	place   place
+}
+
+// stepRun is a step as Next reads it. It belongs to whoever holds run.reading.
+type stepRun struct {
+	name     string
+	follower *agent.Follower
+	evidence executor.Evidence
+}
+
+// drainTime is what is on its way from a pod that has ended has to arrive.
+const drainTime = 2 * time.Second
+
+func newRun(e *Executor, j *job.Job) *run {
+	o := &objects{
+		settings: e.opts.Settings, job: j, mode: e.opts.Mode, name: objectName(e.opts.Source, j.ID),
+		runner: e.opts.Runner, pipeline: e.opts.Pipeline, source: e.opts.Source,
+	}
+	r := &run{
+		e: e, objects: o, begun: time.Now(), statuses: executor.NewStatuses(), supervised: make(chan struct{}),
+		pod: e.pods.watch(o.name), reachable: make(chan struct{}, 1), ready: make(chan struct{}),
+		logged: make(chan struct{}), over: make(chan struct{}), asked: make(chan struct{}),
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.drained, r.drain = context.WithCancelCause(r.life)
+	for _, s := range o.steps() {
+		r.steps = append(r.steps, &stepRun{name: s.name, evidence: executor.Evidence{Name: s.name}})
+	}
+	return r
+}
+
+// supervise makes the objects and follows the pod.
+func (r *run) supervise() {
+	defer close(r.supervised)
+	defer r.statuses.Close()
+	defer r.statuses.Send(executor.Done, "", "")
+	r.statuses.Send(executor.Pending, wordCreating, fmt.Sprintf("pod %q in the namespace %q", r.objects.name, r.e.namespace))
+	starting, cancel := context.WithTimeoutCause(r.life, r.e.opts.Settings.StartTimeout,
+		fmt.Errorf("start_timeout of %s is over", r.e.opts.Settings.StartTimeout))
+	defer cancel()
+	stop := context.AfterFunc(r.drained, cancel)
+	defer stop()
+	var err error
+	if r.objects.keys, err = agent.NewKeys(); err != nil {
+		r.conclude(executor.Lost("make the key pair of the job: " + err.Error()))
+		return
+	}
+	pod, err := r.create(starting)
+	if err != nil {
+		r.conclude(refusal(err, r.e.namespace))
+		return
+	}
+	r.pod.is(pod)
+	client, err := agent.NewClient(r.objects.keys, r.connect)
+	if err != nil {
+		r.conclude(executor.Lost("prepare the connection to the job's pod: " + err.Error()))
+		return
+	}
+	r.reading.Lock()
+	r.client = client
+	for _, s := range r.steps {
+		s.follower = client.Follow(s.name)
+	}
+	r.reading.Unlock()
+	close(r.ready)
+	newSupervisor(r, pod).follow()
+}
+
+// conclude sets what the job comes to unless its log tells otherwise. The first verdict counts.
+func (r *run) conclude(verdict executor.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.verdict != nil {
+		return
+	}
+	r.verdict = &verdict
+	close(r.over)
+	cause := errors.New(verdict.Message)
+	time.AfterFunc(drainTime, func() { r.drain(cause) })
+}
+
+// Status implements executor.Run.
+func (r *run) Status() <-chan executor.Status { return r.statuses.C }
+
+// cancelSlack is what the helper has, beside the grace, to answer a Cancel. One that can't be reached has its pod deleted.
+const cancelSlack = 10 * time.Second
+
+// Cancel implements executor.Run. A pod whose helper has not been met yet has nothing to end in order.
+func (r *run) Cancel(grace time.Duration) {
+	r.mu.Lock()
+	first := r.canceled.IsZero()
+	if first {
+		r.canceled = time.Now()
+		close(r.asked)
+	}
+	met := r.met
+	r.mu.Unlock()
+	if !met {
+		c := executor.Canceled(time.Now())
+		r.conclude(executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: c.Message + " before it ran"})
+		return
+	}
+	r.helpers.Go(func() { r.cancelInPod(grace) })
+}
+
+func (r *run) cancelInPod(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(r.life, grace+cancelSlack)
+	defer cancel()
+	err := r.client.Cancel(ctx, grace)
+	if err == nil || r.life.Err() != nil {
+		return
+	}
+	r.e.opts.Logger.Warn("the job's helper can't be told to end the job; its pod is deleted", "pod", r.objects.name, "error", err)
+	ctx, cancel = context.WithTimeout(r.life, cancelSlack)
+	defer cancel()
+	if err := r.deletePod(ctx, seconds(grace)); err != nil {
+		r.e.opts.Logger.Warn("the pod of a job that is to end could not be deleted", "pod", r.objects.name, "error", err)
+	}
+}

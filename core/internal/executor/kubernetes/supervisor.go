@@ -1,0 +1,268 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podrunner/runner/core/internal/agent"
+	"github.com/podrunner/runner/core/internal/executor"
+)
+
+const (
+	// eventsDelay is how long a pod may take before its events are looked at: most need no explanation.
+	eventsDelay = 500 * time.Millisecond
+	// settleTime is what the helper has to tell of a step whose container has ended, as the cluster says.
+	settleTime = 3 * time.Second
+	// goneTime is what a pod has to go once its grace period is over. One that does not is on a node that does not answer.
+	goneTime = 5 * time.Second
+	// deadlineSlack is what the kubelet may take to notice that a pod has passed its deadline.
+	deadlineSlack = time.Minute
+)
+
+// supervisor follows a pod: it tells what the pod waits for, and concludes when waiting is of no use, or the pod has come
+// to an end. Its methods are for one goroutine.
+type supervisor struct {
+	*run
+	events *events
+
+	// start bounds the wait for the next step to run, patience that for something that does not pass as a rule, stuck the
+	// time in which the helper must tell of a step whose container has ended, lost the life of a pod that is to be gone.
+	start, patience, stuck, lost, deadline *time.Timer
+	// impatient is what patience is about; its word is empty when there is none.
+	impatient waiting
+	// waits says that no step runs, and that the next one may.
+	waits bool
+	told  waiting
+	phase executor.Phase
+	// running is the step that runs.
+	running string
+}
+
+func newSupervisor(r *run, pod *corev1.Pod) *supervisor {
+	s := &supervisor{run: r, waits: true, phase: executor.Pending, events: newEvents(r.e.client, r.e.namespace)}
+	s.start = time.NewTimer(r.e.opts.Settings.StartTimeout - time.Since(r.begun))
+	s.patience, s.stuck, s.lost = stopped(), stopped(), stopped()
+	s.deadline = time.NewTimer(time.Duration(*pod.Spec.ActiveDeadlineSeconds)*time.Second + deadlineSlack)
+	return s
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// follow returns when the job is over, or nobody wants it any more.
+func (s *supervisor) follow() {
+	for _, t := range []*time.Timer{s.start, s.patience, s.stuck, s.lost, s.deadline} {
+		defer t.Stop()
+	}
+	watching, stop := context.WithCancel(s.life)
+	defer stop()
+	states := s.client.Watch(watching)
+	explain := time.AfterFunc(eventsDelay, func() { s.followEvents(watching) })
+	defer explain.Stop()
+	for s.look(); ; {
+		select {
+		case <-s.pod.C:
+			s.look()
+		case <-s.events.C:
+			s.explain()
+		case state, ok := <-states:
+			if ok {
+				s.hear(state)
+			} else {
+				states = nil
+			}
+		case <-s.start.C:
+			s.startTimedOut()
+		case <-s.patience.C:
+			s.conclude(executor.Result{
+				Outcome: s.impatient.reason.Info().Outcome, Reason: s.impatient.reason, Message: s.impatient.message,
+			})
+		case <-s.stuck.C:
+			s.checkStuck()
+		case <-s.lost.C:
+			s.podEnded()
+		case <-s.deadline.C:
+			s.podEnded()
+		case <-s.over:
+			return
+		case <-s.logged:
+			return
+		case <-s.life.Done():
+			return
+		}
+	}
+}
+
+// followEvents follows the pod's events, if there still is anything to explain.
+func (s *supervisor) followEvents(ctx context.Context) {
+	pod, _ := s.pod.latest()
+	if pod == nil {
+		return
+	}
+	s.mu.Lock()
+	running := false
+	for _, step := range s.state.Steps {
+		running = running || step.Phase == agent.Running
+	}
+	s.mu.Unlock()
+	if !running {
+		s.events.follow(ctx, pod.UID)
+	}
+}
+
+// look looks at the pod.
+func (s *supervisor) look() {
+	pod, gone := s.pod.latest()
+	if gone || ended(pod) {
+		s.podEnded()
+		return
+	}
+	if s.e.dialer.ready(pod) {
+		select {
+		case s.reachable <- struct{}{}:
+		default:
+		}
+		s.client.Connect()
+	}
+	if pod.DeletionTimestamp != nil {
+		s.lost.Reset(time.Until(pod.DeletionTimestamp.Time) + goneTime)
+	}
+	for _, step := range s.steps {
+		if _, over := stepCode(pod, step.name); over && s.phaseOf(step.name) == agent.Waiting {
+			s.stuck.Reset(settleTime)
+		}
+	}
+	s.explain()
+}
+
+// ended tells whether nothing can be read from a pod any more.
+func ended(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+		return true
+	}
+	_, over := stepCode(pod, helperContainer)
+	return over
+}
+
+// podEnded concludes from the end of the pod, or from that it does not end.
+func (s *supervisor) podEnded() {
+	pod, gone := s.pod.latest()
+	if e, ok := explainEnd(pod, gone); ok {
+		s.conclude(e.result())
+		return
+	}
+	s.conclude(executor.Lost(fmt.Sprintf("the pod %q can't be reached, and its deadline has passed: %v", pod.Name, s.client.LastError())))
+}
+
+// explain tells what the pod waits for, if it does.
+func (s *supervisor) explain() {
+	pod, _ := s.pod.latest()
+	w := explainWait(pod, s.events.all())
+	s.lose(w)
+	if !s.waits || w == s.told {
+		return
+	}
+	s.told = w
+	s.statuses.Send(executor.Pending, w.word, w.message)
+}
+
+// lose takes note of what patience is to be lost with. It starts anew only for another reason: a message may change with
+// each attempt of the cluster.
+func (s *supervisor) lose(w waiting) {
+	switch {
+	case w.patience < 0:
+		s.patience.Stop()
+		s.impatient = waiting{}
+	case w.reason == s.impatient.reason:
+		s.impatient = w
+	default:
+		s.impatient = w
+		s.patience.Reset(w.patience)
+	}
+}
+
+// hear hears what the helper says.
+func (s *supervisor) hear(state agent.State) {
+	s.mu.Lock()
+	s.state, s.met = state, true
+	s.mu.Unlock()
+	running, waiting := "", false
+	for _, step := range state.Steps {
+		switch step.Phase {
+		case agent.Running:
+			running = step.Name
+		case agent.Waiting:
+			waiting = true
+		}
+	}
+	if running != "" && running != s.running {
+		s.statuses.Send(executor.Running, "", "step "+running)
+	}
+	s.running = running
+	if state.Ending != nil && s.phase != executor.Done {
+		s.phase = executor.Done
+		s.statuses.Send(executor.Running, "Ending", "the job is asked to end: "+string(state.Ending.Why))
+	}
+	waits := running == "" && waiting
+	if waits != s.waits {
+		s.waits = waits
+		if waits {
+			s.start.Reset(s.e.opts.Settings.StartTimeout)
+		} else {
+			s.start.Stop()
+		}
+	}
+	s.look()
+}
+
+// phaseOf is what the helper says of a step.
+func (s *supervisor) phaseOf(step string) agent.Phase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.state.Steps {
+		if p.Name == step {
+			return p.Phase
+		}
+	}
+	return agent.Waiting
+}
+
+// startTimedOut concludes with what the pod waits for.
+func (s *supervisor) startTimedOut() {
+	if !s.waits {
+		return
+	}
+	pod, _ := s.pod.latest()
+	w := explainWait(pod, s.events.all())
+	message := w.message
+	if err := s.client.LastError(); err != nil && w.word == wordStarting {
+		message += fmt.Sprintf("; the helper in the pod can't be reached: %v", err)
+	}
+	s.conclude(executor.Result{
+		Outcome: w.reason.Info().Outcome, Reason: w.reason,
+		Message: fmt.Sprintf("no step of the job has started within start_timeout (%s): %s", s.e.opts.Settings.StartTimeout, message),
+	})
+}
+
+// checkStuck concludes when a step's container has ended of which the helper has not heard.
+func (s *supervisor) checkStuck() {
+	pod, gone := s.pod.latest()
+	for _, step := range s.steps {
+		t, over := stepCode(pod, step.name)
+		if !over || s.phaseOf(step.name) != agent.Waiting {
+			continue
+		}
+		if e, ok := explainEnd(pod, gone); ok {
+			s.conclude(e.result())
+			return
+		}
+		s.conclude(executor.Lost(fmt.Sprintf("the container of step %q ended before its commands were run: %s", step.name, terminated(t))))
+		return
+	}
+}
