@@ -137,25 +137,33 @@ func (g *guard) directives(t *tree, path string) {
 // keep refuses to replace or remove a part as a whole.
 func (g *guard) keep(t *tree, path string) {
 	if t.null() {
-		g.owned(path, t.at, "It can't be removed.")
+		g.whole(path, t.at, "remove")
 	}
 	for _, m := range t.members {
-		if m.key == "$patch" && (m.value.scalar == "replace" || m.value.scalar == "delete") {
-			g.owned(path, m.at, fmt.Sprintf("It can't be the subject of $patch: %s.", m.value.scalar))
+		if m.key == "$patch" && m.value.scalar == "replace" {
+			g.whole(path, m.at, "replace")
+		}
+		if m.key == "$patch" && m.value.scalar == "delete" {
+			g.whole(path, m.at, "remove")
 		}
 	}
 }
 
-// keepList refuses to replace or empty a list; to change and remove elements is another matter.
+// keepList refuses to replace or remove a list as a whole; its elements are another matter.
 func (g *guard) keepList(t *tree, path string) {
 	if t.null() {
-		g.owned(path, t.at, "It can't be removed.")
+		g.whole(path, t.at, "remove")
 	}
 	for _, element := range t.list {
 		if directive := element.member("$patch"); directive != nil && directive.scalar == "replace" {
-			g.owned(path, directive.at, "It can't be the subject of $patch: replace.")
+			g.whole(path, directive.at, "replace")
 		}
 	}
+}
+
+// whole says that an overlay must not do something to a part as a whole.
+func (g *guard) whole(path string, at place, what string) {
+	g.add(path, at, "Owned by core", fmt.Sprintf("An overlay must not %s %s: there is something of core's in it. Set only what is yours.", what, named(path)))
 }
 
 func (g *guard) metadata(of member) {
@@ -261,7 +269,7 @@ func (g *guard) container(t *tree, path, name string) {
 		g.keepList(m.value, here)
 		for i, element := range m.value.list {
 			if directive := element.member("$patch"); directive != nil && directive.scalar == "delete" {
-				g.owned(fmt.Sprintf("%s[%d]", here, i), directive.at, "It can't be the subject of $patch: delete.")
+				g.whole(fmt.Sprintf("%s[%d]", here, i), directive.at, "remove")
 			}
 		}
 	}

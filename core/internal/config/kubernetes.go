@@ -78,8 +78,14 @@ type Kubernetes struct {
 // Transports are the ways in which core reaches a pod: by itself, to the pod's address, or through the API server.
 var Transports = []string{"auto", "direct", "port_forward"}
 
-// maxSpoolSize bounds a spool: it lies on the node's disk, beside those of all other jobs there.
-const maxSpoolSize = 16 << 30
+// Bounds of a spool. The least is that of package spool in round numbers; the most because it lies on the disk of a node,
+// beside those of all other jobs there.
+const (
+	minSpoolSize = 256 << 10
+	maxSpoolSize = 16 << 30
+
+	_ = uint(minSpoolSize - spool.MinBytes) // does not compile when the least is too little
+)
 
 // kubernetesSettings are the arguments of the block `kubernetes`.
 var kubernetesSettings = settings{arguments: []argument{
@@ -96,7 +102,7 @@ var kubernetesSettings = settings{arguments: []argument{
 	attribute("shell", pluginv1.Kind_KIND_STRING, absolute),
 	attribute("workdir", pluginv1.Kind_KIND_STRING, workdir),
 	attribute("xtrace", pluginv1.Kind_KIND_BOOL, nil),
-	attribute("spool_size", pluginv1.Kind_KIND_BYTES, between(spool.MinBytes, maxSpoolSize, byteSize)),
+	attribute("spool_size", pluginv1.Kind_KIND_BYTES, between(minSpoolSize, maxSpoolSize, byteSize)),
 
 	attribute("helper_image", pluginv1.Kind_KIND_STRING, image),
 	oneOf("helper_pull_policy", pullPolicies...),
@@ -115,7 +121,7 @@ var kubernetesSettings = settings{arguments: []argument{
 	list("image_pull_secrets", dnsName),
 	attribute("priority_class", pluginv1.Kind_KIND_STRING, dnsName),
 	attribute("runtime_class", pluginv1.Kind_KIND_STRING, dnsName),
-	oneOf("dns_policy", string(corev1.DNSClusterFirst), string(corev1.DNSClusterFirstWithHostNet), string(corev1.DNSDefault), string(corev1.DNSNone)),
+	oneOf("dns_policy", dnsPolicies...),
 
 	native[corev1.PodSecurityContext]("security_context"),
 	native[[]corev1.Toleration]("tolerations"),
@@ -126,8 +132,6 @@ var kubernetesSettings = settings{arguments: []argument{
 	native[[]corev1.VolumeMount]("volume_mounts"),
 	attribute("pod_overlay", pluginv1.Kind_KIND_STRING, nil),
 }}
-
-var pullPolicies = []string{string(corev1.PullAlways), string(corev1.PullIfNotPresent), string(corev1.PullNever)}
 
 func merged(a argument) argument {
 	a.merge = true

@@ -12,6 +12,7 @@ import (
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/yaml"
 )
 
@@ -27,6 +28,12 @@ type OverlayProblem struct {
 
 func (p OverlayProblem) Error() string { return p.Detail }
 
+// podOutline is what any job's pod has at least; an overlay is applied to it once to see that this can be done.
+const podOutline = `{"metadata": {"name": "pod"}, "spec": {
+	"containers": [{"name": "helper"}, {"name": "init", "env": [{"name": "A"}]},
+		{"name": "job", "env": [{"name": "A"}], "volumeMounts": [{"name": "tools", "mountPath": "/mount"}]}],
+	"volumes": [{"name": "tools", "emptyDir": {}}]}}`
+
 // ParseOverlay checks an overlay and returns it as JSON. An overlay is a strategic merge patch for a job's pod, in YAML
 // or JSON; what is refused in it, CheckOverlay tells. The patch is nil when the text says nothing, or has problems, which
 // come in the order of their lines. What it has returned may be given to it again.
@@ -37,6 +44,9 @@ func ParseOverlay(text []byte) ([]byte, []OverlayProblem) {
 	}
 	if root.null() {
 		return nil, nil
+	}
+	if root.kind != treeObject {
+		return nil, []OverlayProblem{{Line: root.at.line, Summary: "Wrong type", Detail: "An overlay is a map of what is set in the pod, such as spec: { hostNetwork: true }."}}
 	}
 	var problems []OverlayProblem
 	s := &shape{patch: true, problem: func(path string, at place, summary, detail string) {
@@ -49,10 +59,22 @@ func ParseOverlay(text []byte) ([]byte, []OverlayProblem) {
 		return nil, problems
 	}
 	patch, err := json.Marshal(value)
+	if err == nil {
+		_, err = strategicpatch.StrategicMergePatch([]byte(podOutline), patch, corev1.Pod{})
+	}
 	if err != nil {
-		return nil, []OverlayProblem{{Summary: "Overlay not encodable", Detail: fmt.Sprintf("It could not be encoded as JSON: %v.", err)}}
+		return nil, []OverlayProblem{notApplicable(err)}
 	}
 	return patch, nil
+}
+
+// notApplicable makes a problem of why a patch can't be applied. The error itself is not printed: it holds values.
+func notApplicable(err error) OverlayProblem {
+	detail := "The overlay can't be applied to a pod. Look at its $patch directives, and at the lists in it."
+	if _, key, ok := strings.Cut(err.Error(), "does not contain declared merge key: "); ok {
+		detail = fmt.Sprintf("The overlay can't be applied to a pod: an element of a list has no %q, by which it is told which one is meant.", key)
+	}
+	return OverlayProblem{Summary: "Overlay not applicable", Detail: detail}
 }
 
 // CheckOverlay returns what is wrong with an overlay as one error. An overlay must not touch what core owns of a pod: its
@@ -107,14 +129,15 @@ func notYAML(err error) *OverlayProblem {
 	for _, prefix := range []string{"error converting YAML to JSON: ", "yaml: ", "unmarshal errors:\n  "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	line := 0
+	line, where := 0, ""
 	if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
 		_, text, _ = strings.Cut(text, ": ")
+		where = " at this line or near it"
 	}
 	text, _, _ = strings.Cut(text, "\n")
 	text = strings.NewReplacer("found character that cannot start any token", "a value or key begins with a character that stands for something else; put it into quotes",
 		" already set in map", " is set twice").Replace(text)
-	return &OverlayProblem{Line: line, Summary: "Overlay not readable", Detail: fmt.Sprintf("The overlay is neither YAML nor JSON: %s.", text)}
+	return &OverlayProblem{Line: line, Summary: "Overlay not readable", Detail: fmt.Sprintf("The overlay is neither YAML nor JSON%s: %s.", where, text)}
 }
 
 // yamlTree gives a JSON value the places of the node that it was made of. What the node does not tell, such as the parts

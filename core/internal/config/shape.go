@@ -62,7 +62,7 @@ func (s *shape) fit(t *tree, typ reflect.Type, path string) (any, bool) {
 		}
 		return s.leaf(t, path, "a text in base64", func(v any) (any, bool) { return v, decodes(v, typ) })
 	case reflect.String:
-		return s.leaf(t, path, s.words("a text", " in double quotes"), s.text)
+		return s.name(t, typ, path)
 	case reflect.Bool:
 		return s.leaf(t, path, "true or false", s.truth)
 	default:
@@ -80,7 +80,7 @@ func (s *shape) object(t *tree, typ reflect.Type, path string) (any, bool) {
 	}
 	fields := fieldsOf(typ)
 	known := slices.Sorted(maps.Keys(fields))
-	out, good := map[string]any{}, true
+	out, good, unknown := map[string]any{}, true, false
 	for _, m := range t.members {
 		if s.patch && strings.HasPrefix(m.key, "$") {
 			out[m.key] = m.value.plain()
@@ -90,7 +90,7 @@ func (s *shape) object(t *tree, typ reflect.Type, path string) (any, bool) {
 		if !ok {
 			s.problem(join(path, m.key), m.at, "Unknown field", fmt.Sprintf(
 				"There is no field %q in %s.%s", m.key, named(path), suggestOr(m.key, known, listNames(known))))
-			good = false
+			good, unknown = false, true
 			continue
 		}
 		if m.value.null() && !s.patch {
@@ -98,6 +98,9 @@ func (s *shape) object(t *tree, typ reflect.Type, path string) (any, bool) {
 		}
 		x, ok := s.fit(m.value, f.typ, join(path, m.key))
 		out[m.key], good = x, good && ok
+	}
+	if unknown {
+		return nil, false // what is missing may be there under a wrong name
 	}
 	for _, name := range known {
 		if given := t.member(name); !s.patch && fields[name].required && (given == nil || given.null()) {
@@ -118,6 +121,11 @@ func (s *shape) mapping(t *tree, typ reflect.Type, path string) (any, bool) {
 		if s.patch && strings.HasPrefix(m.key, "$") {
 			out[m.key] = m.value.plain()
 			continue
+		}
+		if typ == resourceListType && !knownResource(m.key) {
+			s.problem(join(path, m.key), m.at, "Unknown resource", fmt.Sprintf(
+				"There is no resource %q. A resource that is not Kubernetes' own has a domain in its name, as in \"nvidia.com/gpu\".%s", m.key, suggestOr(m.key, resourceNames, "")))
+			good = false
 		}
 		if m.value.null() && s.removable {
 			if s.found != nil {
@@ -168,6 +176,17 @@ func (s *shape) words(what, inHCL string) string {
 func (s *shape) wrongType(t *tree, path, wants string) (any, bool) {
 	s.problem(path, t.at, "Wrong type", fmt.Sprintf("%s takes %s.", named(path), wants))
 	return nil, false
+}
+
+// name fits a tree to a type of texts.
+func (s *shape) name(t *tree, typ reflect.Type, path string) (any, bool) {
+	v, ok := s.leaf(t, path, s.words("a text", " in double quotes"), s.text)
+	text, _ := v.(string)
+	if set := vocabularies[typ]; ok && len(set) > 0 && !slices.Contains(set, text) {
+		s.problem(path, t.at, "Wrong value", fmt.Sprintf("%s does not take this value.%s", named(path), nearest(text, set)))
+		return nil, false
+	}
+	return v, ok
 }
 
 func (s *shape) text(v any) (any, bool) {
