@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
 
 func TestGuard(t *testing.T) {
@@ -161,23 +160,87 @@ func FuzzOverlay(f *testing.F) {
 		if string(again) != string(patch) || len(problems) > 0 {
 			t.Fatalf("%s is not what it was: %s, %v", patch, again, problems)
 		}
-		applied, err := strategicpatch.StrategicMergePatch([]byte(ownPod), patch, corev1.Pod{})
+		after, err := ApplyOverlay(&before, patch)
 		if err != nil {
 			return // said to the user by the executor
 		}
-		var after corev1.Pod
-		if err := json.Unmarshal(applied, &after); err != nil {
-			t.Fatalf("%s makes a pod that is none: %v", patch, err)
-		}
-		if d := cmp.Diff(core(before), core(after)); d != "" {
+		if d := cmp.Diff(core(before), core(*after)); d != "" {
 			t.Errorf("%s changes what core owns (-before +after):\n%s", patch, d)
 		}
 	})
 }
 
+func TestApplyOverlay(t *testing.T) {
+	var pod corev1.Pod
+	if err := json.Unmarshal([]byte(ownPod), &pod); err != nil {
+		t.Fatal(err)
+	}
+	patch, problems := ParseOverlay([]byte(`
+metadata:
+  labels: {team: platform}
+spec:
+  hostNetwork: true
+  tolerations: [{operator: Exists}]
+  containers:
+    - {name: proxy, image: proxy}
+    - {name: job, env: [{name: A, value: b}], volumeMounts: [{name: cache, mountPath: /cache}]}
+    - {name: init, workingDir: /x}
+  volumes: [{name: cache, emptyDir: {}}]`))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	pod.Spec.Containers = slices.Delete(pod.Spec.Containers, 1, 2) // a job with no init step
+	want := pod.DeepCopy()
+	got, err := ApplyOverlay(&pod, patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(*want, pod); d != "" {
+		t.Errorf("the pod that was given is another one now:\n%s", d)
+	}
+	want.Labels["team"] = "platform"
+	want.Spec.HostNetwork = true
+	want.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	job := &want.Spec.Containers[1]
+	job.Env = []corev1.EnvVar{{Name: "A", Value: "b"}}
+	job.VolumeMounts = append(job.VolumeMounts, corev1.VolumeMount{Name: "cache", MountPath: "/cache"})
+	want.Spec.Containers = append(want.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
+	want.Spec.Volumes = append(want.Spec.Volumes, corev1.Volume{Name: "cache", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	sorted := cmp.Transformer("byName", func(in []corev1.Volume) map[string]corev1.Volume {
+		out := map[string]corev1.Volume{}
+		for _, v := range in {
+			out[v.Name] = v
+		}
+		return out
+	})
+	mounts := cmp.Transformer("byPath", func(in []corev1.VolumeMount) map[string]corev1.VolumeMount {
+		out := map[string]corev1.VolumeMount{}
+		for _, v := range in {
+			out[v.MountPath] = v
+		}
+		return out
+	})
+	if d := cmp.Diff(want, got, sorted, mounts); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if again, err := ApplyOverlay(&pod, nil); err != nil || cmp.Diff(&pod, again) != "" || again == &pod {
+		t.Errorf("no overlay: got %v, %v", again, err)
+	}
+	if _, err := ApplyOverlay(&pod, []byte("[]")); err == nil {
+		t.Error("what is no patch is applied")
+	}
+}
+
 // core returns what core owns of a pod.
 func core(p corev1.Pod) map[string]any {
+	var order []string
+	for _, c := range p.Spec.Containers {
+		if slices.Contains(ownedContainers, c.Name) {
+			order = append(order, c.Name)
+		}
+	}
 	out := map[string]any{
+		"order": order,
 		"meta":  []any{p.Name, p.Namespace, p.OwnerReferences, p.Labels["app.kubernetes.io/name"], p.Labels["jobID"], p.Annotations["runner.podrunner.dev/attempt"]},
 		"life":  []any{p.Spec.RestartPolicy, *p.Spec.ActiveDeadlineSeconds, *p.Spec.TerminationGracePeriodSeconds},
 		"pids":  []any{p.Spec.HostPID, p.Spec.ShareProcessNamespace != nil && *p.Spec.ShareProcessNamespace},
