@@ -10,8 +10,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/podrunner/runner/core/internal/diag"
 )
 
 // cluster is the settings of the executor "kubernetes" while a file is read: those of a block `kubernetes`, over those of
@@ -38,45 +36,33 @@ func (l *loader) kubernetesDefaults(body *hclsyntax.Body, dst *cluster) {
 	}
 	l.source.labels(block, 0, &l.diags)
 	values, places := l.settings(block, kubernetesSettings, &dst.settings)
-	for _, a := range kubernetesSettings.arguments {
-		if _, given := values[a.Name]; given && !a.merge {
-			dst.forget(a.Name)
-		}
-	}
 	maps.Copy(dst.places, places)
 	if path, given := values["kubeconfig"].(string); given && !filepath.IsAbs(path) {
 		dst.settings.Kubeconfig = filepath.Join(l.dir, path)
 	}
-	dst.remove("resources", &dst.settings.Resources, values["resources"])
-	dst.remove("helper_resources", &dst.settings.HelperResources, values["helper_resources"])
+	remove(&dst.settings.Resources, values["resources"])
+	remove(&dst.settings.HelperResources, values["helper_resources"])
 	if text, given := values["pod_overlay"].(string); given {
 		dst.settings.PodOverlay = l.overlay(text, block.Body.Attributes["pod_overlay"].Expr)
 	}
 }
 
-// forget drops the places of a setting that an inner block replaces.
-func (c *cluster) forget(name string) {
-	maps.DeleteFunc(c.places, func(path string, _ hcl.Range) bool {
-		return path == name || strings.HasPrefix(path, name+".") || strings.HasPrefix(path, name+"[")
-	})
-}
-
 // remove takes out of r what a block has given as null.
-func (c *cluster) remove(name string, r *corev1.ResourceRequirements, values any) {
+func remove(r *corev1.ResourceRequirements, values any) {
 	given, _ := values.(map[string]any)
 	for key, list := range map[string]corev1.ResourceList{"requests": r.Requests, "limits": r.Limits} {
 		entries, _ := given[key].(map[string]any)
-		for resource, quantity := range entries {
+		for name, quantity := range entries {
 			if quantity == nil {
-				delete(list, corev1.ResourceName(resource))
-				delete(c.places, join(join(name, key), resource))
+				delete(list, corev1.ResourceName(name))
 			}
 		}
 	}
 }
 
 // checkCluster checks what only several settings together can get wrong. It looks at what a pipeline ends up with, so
-// that a pipeline can mend what stands at the top level.
+// that a pipeline can mend what stands at the top level. What several pipelines lead to is told once; see
+// diag.Diagnostics.Sorted.
 func (l *loader) checkCluster(c cluster) {
 	l.checkPrivileges(c)
 	l.checkRequests(c, "resources", c.settings.Resources, defaultKubernetes().Resources)
@@ -84,18 +70,11 @@ func (l *loader) checkCluster(c cluster) {
 	l.checkVolumes(c)
 }
 
-// once adds a diagnostic unless another pipeline has led to the same.
-func (l *loader) once(d diag.Diagnostic) {
-	if !slices.Contains(l.diags, d) {
-		l.add(d)
-	}
-}
-
 func (l *loader) checkPrivileges(c cluster) {
 	if !c.settings.AgentMode || c.settings.PodSecurity == "" {
 		return
 	}
-	l.once(l.source.errorAt(c.places["pod_security"], "Settings at odds", fmt.Sprintf(
+	l.add(l.source.errorAt(c.places["pod_security"], "Settings at odds", fmt.Sprintf(
 		"The level %q does not allow what agent_mode at %s asks for: steps that are privileged and run as root. Remove one of the two.",
 		c.settings.PodSecurity, l.source.rng(c.places["agent_mode"]))))
 }
@@ -121,7 +100,7 @@ func (l *loader) checkRequests(c cluster, name string, r, defaults corev1.Resour
 			requestIs, advice = fmt.Sprintf("%s, which is %s by default,", requestIs, request.String()), "Give a request, or raise the limit."
 			requestAt, limitIs = limitAt, "this limit"
 		}
-		l.once(l.source.errorAt(requestAt, "Request above the limit", fmt.Sprintf("%s is above %s. %s", requestIs, limitIs, advice)))
+		l.add(l.source.errorAt(requestAt, "Request above the limit", fmt.Sprintf("%s is above %s. %s", requestIs, limitIs, advice)))
 	}
 }
 
@@ -139,16 +118,16 @@ func (l *loader) checkVolumes(c cluster) {
 		}
 		seen[volume.Name] = at
 		if wrong != "" {
-			l.once(l.source.errorAt(at, "Wrong value", "A volume can't have this name. "+wrong))
+			l.add(l.source.errorAt(at, "Wrong value", "A volume can't have this name. "+wrong))
 		}
 	}
 	for i, mount := range c.settings.VolumeMounts {
 		path := fmt.Sprintf("volume_mounts[%d]", i)
 		if slices.Contains(ownedVolumes, mount.Name) {
-			l.once(l.source.errorAt(c.places[path+".name"], "Wrong value", "A volume of this name is core's own. Mount one of those in volumes."))
+			l.add(l.source.errorAt(c.places[path+".name"], "Wrong value", "A volume of this name is core's own. Mount one of those in volumes."))
 		}
 		if wrong := l.mountPath(mount.MountPath, c.settings.Workdir); wrong != "" {
-			l.once(l.source.errorAt(c.places[path+".mountPath"], "Wrong value", "A volume can't be mounted here. "+wrong))
+			l.add(l.source.errorAt(c.places[path+".mountPath"], "Wrong value", "A volume can't be mounted here. "+wrong))
 		}
 	}
 }

@@ -134,6 +134,8 @@ func FuzzOverlay(f *testing.F) {
 		`{"spec": {"containers": [{"name": "job", "volumeMounts": [{"mountPath": "/opslevel/", "name": "x"}]}]}}`,
 		"spec: {volumes: [{name: tools}]}", "spec:\n  <<: &a {hostPID: true}\n", "$patch: delete", "spec: {containers: []}",
 		"spec: {containers: [{name: init, env: [{name: A, $patch: delete}]}]}", "spec: {$retainKeys: []}", "a: &a [*a]", "? [a]\n: b",
+		"spec: {containers: [{name: job, tty: null}, {name: init, workingDir: /x}, {name: helper, resources: {limits: {cpu: 1}}}]}",
+		"spec: {containers: [{name: job, workingDir: /x}, {name: helper, resources: {limits: {cpu: 1}}}]}",
 		"spec: {containers: [{name: job}, {name: job, $patch: delete}]}", "spec: {volumes: [{name: x, $patch: delete}]}",
 	} {
 		f.Add([]byte(seed))

@@ -24,7 +24,7 @@ kubernetes {
       }
     }
   }
-  topology_spread_constraints = [local.constraint]
+  topology_spread_constraints = [(local.constraint)]
   security_context            = { runAsUser = 1.5, runAsNonRoot = "yes", fsGroup = null, supplementalGroups = [1, null] }
   host_aliases                = [{ ip = "10.0.0.1", hostnames = "db" }]
   volumes                     = [{ name = "cache", hostPath = { path = "/mnt", kind = "Directory" } }]
