@@ -11,7 +11,8 @@ import (
 
 // Kubernetes is the settings of the executor "kubernetes". What is Kubernetes' own is of Kubernetes' own types.
 type Kubernetes struct {
-	// Kubeconfig is a kubeconfig file, where a relative path starts at the folder of runner.hcl and Load has joined the two; "" means the usual rules: KUBECONFIG, ~/.kube/config, the service account of a pod.
+	// Kubeconfig is a kubeconfig file; Load has joined a relative path with the folder of runner.hcl. "" means the usual
+	// rules: KUBECONFIG, ~/.kube/config, the service account of a pod.
 	Kubeconfig string `json:"kubeconfig"`
 	// Context is the context of the kubeconfig; "" means its current one.
 	Context string `json:"context"`
@@ -71,7 +72,8 @@ type Kubernetes struct {
 	Volumes      []corev1.Volume      `json:"volumes"`
 	VolumeMounts []corev1.VolumeMount `json:"volume_mounts"`
 
-	// PodOverlay is a strategic merge patch for the pod, as JSON; nil for none.
+	// PodOverlay is a strategic merge patch for the pod, as JSON, that ParseOverlay has checked; nil for none.
+	// ApplyOverlay applies it.
 	PodOverlay []byte `json:"-"`
 }
 
