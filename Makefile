@@ -13,7 +13,10 @@ MODULES  := $(UNITS) test
 PROTOS   := sdk/proto core/internal/agent
 PLUGINS  := processor-outcome processor-prefix processor-sanitize
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION)
+# The image that job pods take the helper from when nobody says otherwise; a release sets it to the one of its version.
+HELPER_IMAGE ?= localhost/runner-helper:dev
+LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION) \
+	-X github.com/podrunner/runner/core/internal/config.DefaultHelperImage=$(HELPER_IMAGE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath
 TOOLS    := $(CURDIR)/build/tools
 

@@ -55,12 +55,14 @@ type Plugin struct {
 // Pipeline is a source, the processors that its jobs' logs go through, and how jobs are run.
 type Pipeline struct {
 	Name string
-	// Executor is the name of the executor, one of Executors; "" when the file does not say.
+	// Executor is the name of the executor, one of Executors; "" when the file does not say, which means
+	// DefaultExecutor.
 	Executor string `json:"executor"`
 	// Source is nil when there is none.
 	Source     *Use
 	Processors []*Processor
 	Deliver    Deliver
+	Kubernetes Kubernetes
 	Local      Local
 	// Range is the block's header.
 	Range diag.Range
@@ -109,7 +111,10 @@ type Local struct {
 }
 
 // Executors are the executors that a pipeline may name.
-var Executors = []string{"local"}
+var Executors = []string{"kubernetes", "local"}
+
+// DefaultExecutor is the executor of a pipeline that names none.
+const DefaultExecutor = "kubernetes"
 
 // Pipeline returns the pipeline of a name. With an empty name it is the only one there is, or the one called "default".
 // It returns nil when there is no such pipeline.

@@ -48,13 +48,15 @@ func TestLoad(t *testing.T) {
 					{Use: Use{Name: "prefix"}, OnError: OnErrorFail},
 					{Use: Use{Name: "prefix"}, OnError: OnErrorDrop},
 				},
-				Deliver: Deliver{MaxBytes: 31 << 10, MaxInterval: 5 * time.Second},
-				Local:   first,
+				Deliver:    Deliver{MaxBytes: 31 << 10, MaxInterval: 5 * time.Second},
+				Kubernetes: defaultKubernetes(),
+				Local:      first,
 			},
 			{
 				Name:       "second",
 				Processors: []*Processor{{Use: Use{Name: "sanitize"}, OnError: OnErrorFail}},
 				Deliver:    Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second},
+				Kubernetes: defaultKubernetes(),
 				Local:      local,
 			},
 		},
@@ -219,6 +221,13 @@ func TestFunctions(t *testing.T) {
 		if c.Runner.Name != want {
 			t.Errorf("%s: got %q, want %q", expression, c.Runner.Name, want)
 		}
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

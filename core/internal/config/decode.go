@@ -23,6 +23,8 @@ type decoder struct {
 	secrets []string
 	// hidden are the expressions that hide has seen.
 	hidden map[hclsyntax.Expression]bool
+	// places, unless nil, are where core's own settings and their parts stand, by path.
+	places map[string]hcl.Range
 }
 
 func (d *decoder) add(x diag.Diagnostic) { d.diags = append(d.diags, x) }

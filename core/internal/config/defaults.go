@@ -3,6 +3,11 @@ package config
 import (
 	"os"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/podrunner/runner/core/internal/spool"
 )
 
 // defaultPipeline is the name of the pipeline that is meant when nobody names one.
@@ -20,8 +25,9 @@ func Builtin() *Config {
 				{Use: Use{Name: "outcome", source: s}, OnError: OnErrorFail},
 				{Use: Use{Name: "sanitize", source: s}, OnError: OnErrorFail},
 			},
-			Deliver: defaultDeliver(),
-			Local:   defaultLocal(),
+			Deliver:    defaultDeliver(),
+			Kubernetes: defaultKubernetes(),
+			Local:      defaultLocal(),
 		}},
 	}
 }
@@ -37,6 +43,48 @@ func defaultRunner() Runner {
 
 func defaultDeliver() Deliver {
 	return Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second}
+}
+
+// DefaultHelperImage is the image of the helper container when no setting names one. The build sets it, since the helper
+// has to be of the same version as core; see HELPER_IMAGE in the Makefile.
+var DefaultHelperImage = "localhost/runner-helper:dev"
+
+// defaultKubernetes returns the settings of the executor "kubernetes" before anyone has said anything. No two calls
+// share a map.
+func defaultKubernetes() Kubernetes {
+	return Kubernetes{
+		QPS:              50,
+		Burst:            100,
+		Transport:        "auto",
+		StartTimeout:     time.Minute,
+		Lifetime:         time.Hour,
+		Grace:            5 * time.Second,
+		Shell:            "/bin/sh",
+		Workdir:          "/jobs",
+		XTrace:           true,
+		SpoolSize:        spool.DefaultBytes,
+		HelperImage:      DefaultHelperImage,
+		HelperPullPolicy: corev1.PullIfNotPresent,
+		// What it stores is bounded by spool_size, so only the executor can tell the limit of its ephemeral storage.
+		HelperResources: corev1.ResourceRequirements{
+			Requests: quantities("cpu", "10m", "memory", "32Mi", "ephemeral-storage", "16Mi"),
+			Limits:   quantities("cpu", "1", "memory", "128Mi"),
+		},
+		PullPolicy: corev1.PullIfNotPresent,
+		Resources: corev1.ResourceRequirements{
+			Requests: quantities("cpu", "1", "memory", "1Gi", "ephemeral-storage", "64Mi"),
+			Limits:   quantities("cpu", "1", "memory", "1Gi", "ephemeral-storage", "26Gi"),
+		},
+	}
+}
+
+// quantities makes a list of resources of names and quantities in turn.
+func quantities(in ...string) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	for i := 0; i < len(in); i += 2 {
+		out[corev1.ResourceName(in[i])] = resource.MustParse(in[i+1])
+	}
+	return out
 }
 
 func defaultLocal() Local {

@@ -4,8 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/podrunner/runner/core/internal/diag"
 )
@@ -15,6 +19,11 @@ var root = filepath.Join("..", "..", "..")
 
 // TestShipped reads the configuration that is shipped.
 func TestShipped(t *testing.T) {
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OPSLEVEL_") {
+			t.Setenv(name, "")
+		}
+	}
 	c, diags := Load(filepath.Join(root, "runner.hcl"))
 	if len(diags) > 0 {
 		t.Fatal(diags)
@@ -23,7 +32,68 @@ func TestShipped(t *testing.T) {
 		t.Error(diags)
 	}
 	if c.Pipeline("") == nil {
-		t.Error("no pipeline is the one that is meant by default")
+		t.Fatal("no pipeline is the one that is meant by default")
+	}
+	want := defaultKubernetes()
+	want.Namespace = "default"
+	if d := cmp.Diff(want, c.Pipeline("").Kubernetes); d != "" {
+		t.Errorf("with no environment the shipped settings are not the defaults (-want +got):\n%s", d)
+	}
+}
+
+// TestShippedTakesTheEnvironment sets what people set for opslevel-runner, as they do: numbers of seconds, texts for truths.
+func TestShippedTakesTheEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"OPSLEVEL_JOB_POD_NAMESPACE":    "jobs",
+		"OPSLEVEL_JOB_POD_MAX_WAIT":     "90",
+		"OPSLEVEL_JOB_POD_MAX_LIFETIME": "7200",
+		"OPSLEVEL_JOB_POD_SHELL":        "/bin/bash",
+		"OPSLEVEL_JOB_POD_WORKDIR":      "/work",
+		"OPSLEVEL_JOB_AGENT_MODE":       "true",
+		"OPSLEVEL_JOB_POD_HELPER_IMAGE": "helper:1",
+		"OPSLEVEL_K8S_API_QPS":          "5",
+		"OPSLEVEL_K8S_API_BURST":        "6",
+	} {
+		t.Setenv(name, value)
+	}
+	c, diags := Load(filepath.Join(root, "runner.hcl"))
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	want := defaultKubernetes()
+	want.Namespace, want.StartTimeout, want.Lifetime = "jobs", 90*time.Second, 2*time.Hour
+	want.Shell, want.Workdir, want.AgentMode, want.HelperImage = "/bin/bash", "/work", true, "helper:1"
+	want.QPS, want.Burst = 5, 6
+	if d := cmp.Diff(want, c.Pipeline("").Kubernetes); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestExamples reads the configurations in the folder of examples.
+func TestExamples(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "examples", "*.hcl"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, path := range paths {
+		c, diags := Load(path)
+		if c != nil {
+			diags = append(diags, c.CheckLocals()...)
+		}
+		if len(diags) > 0 {
+			t.Errorf("%s: %v", path, diags)
+		}
+	}
+}
+
+// TestDocsTellWhatCoreOwns looks for the names that a user must not take.
+func TestDocsTellWhatCoreOwns(t *testing.T) {
+	_, section, _ := strings.Cut(docs(t), "\n## `kubernetes`\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, name := range slices.Concat(ownedPrefixes, ownedKeys, ownedContainers, ownedVolumes, ownedPaths) {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("%s is not described as core's own", name)
+		}
 	}
 }
 

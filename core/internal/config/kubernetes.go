@@ -4,11 +4,15 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podrunner/runner/core/internal/spool"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // Kubernetes is the settings of the executor "kubernetes". What is Kubernetes' own is of Kubernetes' own types.
 type Kubernetes struct {
-	// Kubeconfig is a kubeconfig file; "" means the usual rules: KUBECONFIG, ~/.kube/config, the service account of a pod.
+	// Kubeconfig is a kubeconfig file; Load has joined a relative path with the folder of runner.hcl. "" means the usual
+	// rules: KUBECONFIG, ~/.kube/config, the service account of a pod.
 	Kubeconfig string `json:"kubeconfig"`
 	// Context is the context of the kubeconfig; "" means its current one.
 	Context string `json:"context"`
@@ -68,9 +72,70 @@ type Kubernetes struct {
 	Volumes      []corev1.Volume      `json:"volumes"`
 	VolumeMounts []corev1.VolumeMount `json:"volume_mounts"`
 
-	// PodOverlay is a strategic merge patch for the pod, as JSON; nil for none.
+	// PodOverlay is a strategic merge patch for the pod, as JSON, that ParseOverlay has checked; nil for none.
+	// ApplyOverlay applies it.
 	PodOverlay []byte `json:"-"`
 }
 
 // Transports are the ways in which core reaches a pod: by itself, to the pod's address, or through the API server.
 var Transports = []string{"auto", "direct", "port_forward"}
+
+// Bounds of a spool. The least is that of package spool in round numbers; the most because it lies on the disk of a node,
+// beside those of all other jobs there.
+const (
+	minSpoolSize = 256 << 10
+	maxSpoolSize = 16 << 30
+
+	_ = uint(minSpoolSize - spool.MinBytes) // does not compile when the least is too little
+)
+
+// kubernetesSettings are the arguments of the block `kubernetes`.
+var kubernetesSettings = settings{arguments: []argument{
+	attribute("kubeconfig", pluginv1.Kind_KIND_STRING, kubeconfig),
+	attribute("context", pluginv1.Kind_KIND_STRING, notEmpty),
+	attribute("namespace", pluginv1.Kind_KIND_STRING, dnsLabel),
+	attribute("qps", pluginv1.Kind_KIND_INT, between(1, 10_000, decimal)),
+	attribute("burst", pluginv1.Kind_KIND_INT, between(1, 1_000_000, decimal)),
+	oneOf("transport", Transports...),
+
+	attribute("start_timeout", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(24*time.Hour), durationText)),
+	attribute("lifetime", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(30*24*time.Hour), durationText)),
+	attribute("grace", pluginv1.Kind_KIND_DURATION, between(0, int64(time.Hour), durationText)),
+	attribute("shell", pluginv1.Kind_KIND_STRING, absolute),
+	attribute("workdir", pluginv1.Kind_KIND_STRING, workdir),
+	attribute("xtrace", pluginv1.Kind_KIND_BOOL, nil),
+	attribute("spool_size", pluginv1.Kind_KIND_BYTES, between(minSpoolSize, maxSpoolSize, byteSize)),
+
+	attribute("helper_image", pluginv1.Kind_KIND_STRING, image),
+	oneOf("helper_pull_policy", pullPolicies...),
+	merged(native[corev1.ResourceRequirements]("helper_resources")),
+	oneOf("pull_policy", pullPolicies...),
+	merged(native[corev1.ResourceRequirements]("resources")),
+	attribute("agent_mode", pluginv1.Kind_KIND_BOOL, nil),
+	oneOf("pod_security", "restricted"),
+	attribute("disruption_budget", pluginv1.Kind_KIND_BOOL, nil),
+
+	attribute("service_account", pluginv1.Kind_KIND_STRING, dnsName),
+	attribute("automount_service_account_token", pluginv1.Kind_KIND_BOOL, nil),
+	stringMap("labels", ownLabelKey, labelValue),
+	stringMap("annotations", ownAnnotationKey, nil),
+	stringMap("node_selector", labelKey, labelValue),
+	list("image_pull_secrets", dnsName),
+	attribute("priority_class", pluginv1.Kind_KIND_STRING, dnsName),
+	attribute("runtime_class", pluginv1.Kind_KIND_STRING, dnsName),
+	oneOf("dns_policy", dnsPolicies...),
+
+	native[corev1.PodSecurityContext]("security_context"),
+	native[[]corev1.Toleration]("tolerations"),
+	native[corev1.Affinity]("affinity"),
+	native[[]corev1.TopologySpreadConstraint]("topology_spread_constraints"),
+	native[[]corev1.HostAlias]("host_aliases"),
+	native[[]corev1.Volume]("volumes"),
+	native[[]corev1.VolumeMount]("volume_mounts"),
+	attribute("pod_overlay", pluginv1.Kind_KIND_STRING, nil),
+}}
+
+func merged(a argument) argument {
+	a.merge = true
+	return a
+}

@@ -131,8 +131,9 @@ type loader struct {
 	config *Config
 	dir    string
 	diags  diag.Diagnostics
-	// local is the top-level block of this name, from which pipelines start.
-	local Local
+	// kubernetes and local are the top-level blocks of these names, from which pipelines start.
+	kubernetes cluster
+	local      Local
 }
 
 func (l *loader) add(d diag.Diagnostic) { l.diags = append(l.diags, d) }
@@ -145,6 +146,8 @@ func (l *loader) load(body *hclsyntax.Body) {
 
 	l.locals(blocksOf(body, "locals"))
 	l.runner(blocksOf(body, "runner"))
+	l.kubernetes = cluster{settings: defaultKubernetes(), places: map[string]hcl.Range{}}
+	l.kubernetesDefaults(body, &l.kubernetes)
 	l.local = defaultLocal()
 	l.localDefaults(body, &l.local)
 	for _, block := range blocksOf(body, "plugin") {

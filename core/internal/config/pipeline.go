@@ -31,6 +31,10 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 		l.source.labels(deliver, 0, &l.diags)
 		l.settings(deliver, deliverSettings, &p.Deliver)
 	}
+	cluster := l.kubernetes.clone()
+	l.kubernetesDefaults(block.Body, &cluster)
+	l.checkCluster(cluster)
+	p.Kubernetes = cluster.settings
 	l.localDefaults(block.Body, &p.Local)
 
 	sources := blocksOf(block.Body, "source")

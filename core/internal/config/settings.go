@@ -3,7 +3,9 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,12 +31,19 @@ type settings struct {
 type argument struct {
 	*pluginv1.Attribute
 	// check says what is wrong with a value of the right type; "" for nothing. The value is an int64 for numbers,
-	// durations (nanoseconds) and sizes, a string for a text; for a list it is called with each element.
+	// durations (nanoseconds) and sizes, a string for a text; for a list it is called with each element, for a map with
+	// each value.
 	check func(v any) string
+	// checkKey does the same for the keys of a map.
+	checkKey func(key string) string
+	// native is the type of a value that is Kubernetes' own; nil for all others.
+	native reflect.Type
+	// merge: a map is merged with what an outer block has said, key by key, and null takes out a key of a native one.
+	merge bool
 }
 
 func attribute(name string, kind pluginv1.Kind, check func(any) string) argument {
-	return argument{&pluginv1.Attribute{Name: name, Type: &pluginv1.Type{Kind: kind}}, check}
+	return argument{Attribute: &pluginv1.Attribute{Name: name, Type: &pluginv1.Type{Kind: kind}}, check: check}
 }
 
 func oneOf(name string, values ...string) argument {
@@ -49,13 +58,28 @@ func list(name string, check func(any) string) argument {
 	return a
 }
 
+// stringMap is a map of texts that is merged with that of an outer block.
+func stringMap(name string, checkKey func(string) string, check func(any) string) argument {
+	a := attribute(name, pluginv1.Kind_KIND_MAP, check)
+	a.Type.Element = pluginv1.Kind_KIND_STRING
+	a.checkKey, a.merge = checkKey, true
+	return a
+}
+
+// native is an argument whose value is one of Kubernetes' own, with the names of Kubernetes' API in it.
+func native[T any](name string) argument {
+	a := attribute(name, pluginv1.Kind_KIND_UNSPECIFIED, nil)
+	a.native = reflect.TypeFor[T]()
+	return a
+}
+
 // inConfig says where the arguments of a plugin stand.
 const inConfig = " What is meant for the plugin stands in its block config { … }."
 
 // The blocks that core knows. docs/configuration.md describes them, and a test compares the two.
 var (
 	rootSettings = settings{
-		blocks:    []string{"runner", "local", "plugin", "pipeline", "locals"},
+		blocks:    []string{"runner", "kubernetes", "local", "plugin", "pipeline", "locals"},
 		elsewhere: " Arguments stand in blocks, such as runner { concurrency = 3 }.",
 	}
 
@@ -71,7 +95,7 @@ var (
 	}}
 	pipelineSettings = settings{
 		arguments: []argument{oneOf("executor", Executors...)},
-		blocks:    []string{"source", "processor", "deliver", "local"},
+		blocks:    []string{"source", "processor", "deliver", "kubernetes", "local"},
 	}
 	sourceSettings    = settings{blocks: []string{"config"}, elsewhere: inConfig}
 	processorSettings = settings{
@@ -111,47 +135,111 @@ func (s settings) schema() *pluginv1.Schema {
 }
 
 // settings decodes the arguments of a block into dst. What the block does not say stays as it is in dst: a default, or
-// what an outer block has said.
-func (l *loader) settings(block *hclsyntax.Block, s settings, dst any) {
-	d := decoder{source: l.source}
+// what an outer block has said. It returns the values as they go into dst, and the places of them and of their parts, by
+// path.
+func (l *loader) settings(block *hclsyntax.Block, s settings, dst any) (map[string]any, map[string]hcl.Range) {
+	d := decoder{source: l.source, places: map[string]hcl.Range{}}
 	d.unknown(block.Body, s.schema(), s.elsewhere)
-	values := map[string]any{}
+	values, replaced := map[string]any{}, map[string]any{}
 	for _, a := range s.arguments {
-		v, ok := d.attribute(block.Body, a.Attribute, block.DefRange())
+		v, ok := d.argument(a, block)
 		if !ok {
 			continue
 		}
-		d.check(a, v, block.Body.Attributes[a.Name])
 		values[a.Name] = v
+		if !a.merge {
+			replaced[a.Name] = nil
+		}
 	}
 	l.diags = append(l.diags, d.diags...)
-	text, err := json.Marshal(values)
+	// Decoding into a list or a struct that is there would mix the two; null makes it empty first.
+	err := decodeInto(dst, replaced)
 	if err == nil {
-		err = json.Unmarshal(text, dst)
+		err = decodeInto(dst, values)
 	}
 	if err != nil {
 		l.add(l.source.errorAt(block.DefRange(), "Block not readable", fmt.Sprintf("The block %s could not be read: %v.", block.Type, err)))
 	}
+	return values, d.places
 }
 
-// check reports what an argument's own rule has against its value.
+func decodeInto(dst any, values map[string]any) error {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, dst)
+}
+
+// argument decodes one argument of a block and checks it; false when it is absent or not of its type.
+func (d *decoder) argument(a argument, block *hclsyntax.Block) (any, bool) {
+	attr := block.Body.Attributes[a.Name]
+	if attr == nil {
+		return nil, false
+	}
+	if a.native != nil {
+		return d.native(a, attr)
+	}
+	v, ok := d.attribute(block.Body, a.Attribute, block.DefRange())
+	if ok {
+		d.places[a.Name] = attr.Expr.Range()
+		d.check(a, v, attr)
+	}
+	return v, ok
+}
+
+// native decodes a value that is Kubernetes' own.
+func (d *decoder) native(a argument, attr *hclsyntax.Attribute) (any, bool) {
+	v, ok := d.source.eval(attr.Expr)
+	d.diags = append(d.diags, v.diags...)
+	if !ok || v.IsNull() {
+		return nil, false
+	}
+	s := &shape{
+		lenient:   true,
+		removable: a.merge,
+		problem: func(_ string, at place, summary, detail string) {
+			d.add(d.source.errorAt(at.rng, summary, d.source.scope.mask(detail, nil)))
+		},
+		found: func(path string, at place) { d.places[path] = at.rng },
+	}
+	return s.fit(d.source.tree(v.Value, attr.Expr), a.native, a.Name)
+}
+
+// check reports what an argument's own rules have against its value.
 func (d *decoder) check(a argument, v any, attr *hclsyntax.Attribute) {
-	if a.check == nil {
+	switch v := v.(type) {
+	case []any:
+		exprs, _ := hcl.ExprList(attr.Expr)
+		for i, element := range v {
+			at := attr.Expr.Range()
+			if i < len(exprs) {
+				at = exprs[i].Range()
+			}
+			d.rule(a.check, element, at, subjectOf(a.Attribute), "value")
+		}
+	case map[string]any:
+		entries := d.source.entries(d.source.written(attr.Expr))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			keyAt, valueAt := attr.Expr.Range(), attr.Expr.Range()
+			if e, ok := entries[key]; ok {
+				keyAt, valueAt = e.key.Range(), e.value.Range()
+			}
+			d.rule(func(any) string { return a.checkKey(key) }, key, keyAt, argumentNamed(a.Attribute), "key")
+			d.rule(a.check, v[key], valueAt, subjectOf(a.Attribute), "value")
+		}
+	default:
+		d.rule(a.check, v, attr.Expr.Range(), argumentNamed(a.Attribute), "value")
+	}
+}
+
+// rule applies a rule, unless it is nil, to a value or a key.
+func (d *decoder) rule(rule func(any) string, v any, at hcl.Range, subject, what string) {
+	if rule == nil {
 		return
 	}
-	elements, isList := v.([]any)
-	if !isList {
-		elements = []any{v}
-	}
-	exprs, _ := hcl.ExprList(attr.Expr)
-	for i, element := range elements {
-		at := attr.Expr.Range()
-		if isList && i < len(exprs) {
-			at = exprs[i].Range()
-		}
-		if wrong := a.check(element); wrong != "" {
-			d.add(d.source.errorAt(at, "Wrong value", fmt.Sprintf("%s does not take this value. %s", subjectOf(a.Attribute), wrong)))
-		}
+	if wrong := rule(v); wrong != "" {
+		d.add(d.source.errorAt(at, "Wrong "+what, fmt.Sprintf("%s does not take this %s. %s", subject, what, wrong)))
 	}
 }
 
@@ -215,6 +303,8 @@ func durationText(n int64) string { return time.Duration(n).String() }
 
 func byteSize(n int64) string {
 	switch {
+	case n >= 1<<30 && n%(1<<30) == 0:
+		return fmt.Sprintf("%dGiB", n>>30)
 	case n >= 1<<20 && n%(1<<20) == 0:
 		return fmt.Sprintf("%dMiB", n>>20)
 	case n >= 1<<10 && n%(1<<10) == 0:

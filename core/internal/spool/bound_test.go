@@ -71,14 +71,14 @@ func TestFullSpoolWaits(t *testing.T) {
 
 func TestWaitForRoomEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, dir, Options{Bytes: minBytes})
+	w := newWriter(t, dir, Options{Bytes: MinBytes})
 	ctx, cancel := context.WithCancel(t.Context())
 	full := make(chan error)
 	go func() { full <- w.Append(ctx, some(1, 100000)) }()
 	// Once a reader is through with what the spool holds, the writer waits.
 	r := newReader(t, dir, 1)
 	read := uint64(0)
-	for read == 0 || dirBytes(t, dir) < minBytes-maxFrame {
+	for read == 0 || dirBytes(t, dir) < MinBytes-maxFrame {
 		b, err := r.Next(deadline(t))
 		if err != nil {
 			t.Fatal(err)
@@ -96,11 +96,11 @@ func TestWaitForRoomEndsWithItsContext(t *testing.T) {
 }
 
 func TestSmallestBound(t *testing.T) {
-	if _, err := NewWriter(t.TempDir(), Options{Bytes: minBytes - 1}); err == nil {
+	if _, err := NewWriter(t.TempDir(), Options{Bytes: MinBytes - 1}); err == nil {
 		t.Error("a spool may be too small")
 	}
 	dir := t.TempDir()
-	w := newWriter(t, dir, Options{Bytes: minBytes})
+	w := newWriter(t, dir, Options{Bytes: MinBytes})
 	go func() {
 		big := record.Record{Text: make([]byte, record.MaxBytes)}
 		for range 50 {

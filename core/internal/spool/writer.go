@@ -17,8 +17,8 @@ const (
 	// minSegments is how many segments must fit the bound: while the newest can't be released, the others have to make
 	// room.
 	minSegments = 4
-	// minBytes is the least bound: minSegments, each of at least one frame of full size.
-	minBytes = minSegments * 2 * maxFrame
+	// MinBytes is the least bound of a spool: minSegments, each of at least one frame of full size.
+	MinBytes = minSegments * 2 * maxFrame
 )
 
 // Options are the sizes of a spool.
@@ -46,8 +46,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
 	}
-	if o.Bytes < minBytes {
-		return o, fmt.Errorf("a spool of %d bytes is too small; the least is %d", o.Bytes, minBytes)
+	if o.Bytes < MinBytes {
+		return o, fmt.Errorf("a spool of %d bytes is too small; the least is %d", o.Bytes, MinBytes)
 	}
 	o.SegmentBytes = min(o.SegmentBytes, o.Bytes/minSegments)
 	return o, nil
