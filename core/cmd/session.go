@@ -80,6 +80,11 @@ func (s *session) finish(summary engine.Summary) error {
 	if err := s.renderer.Summary(summary); err != nil {
 		return err
 	}
+	return exitCode(summary)
+}
+
+// exitCode returns the error that makes the exit code of a summary.
+func exitCode(summary engine.Summary) error {
 	switch {
 	case summary.Result.Outcome == job.Success:
 		return nil

@@ -3,26 +3,17 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/engine"
-	"github.com/podrunner/runner/core/internal/executor/local"
 	"github.com/podrunner/runner/core/internal/render"
-	"github.com/podrunner/runner/core/internal/suggest"
 )
-
-// helperName is the binary that runs a step; it stands beside core.
-const helperName = "runner-helper"
 
 type testFlags struct {
 	sessionFlags
-	file     string
-	executor string
+	executorFlags
+	file string
 }
 
 func newTest(a *app) *cobra.Command {
@@ -44,8 +35,8 @@ func newTest(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, flags) },
 	}
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
-	c.Flags().StringVar(&flags.executor, "executor", "", "where to run the job: "+strings.Join(config.Executors, ", ")+" (default: as the pipeline says)")
-	flags.add(c)
+	flags.executorFlags.add(c)
+	flags.sessionFlags.add(c)
 	return c
 }
 
@@ -62,7 +53,7 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 	if err != nil {
 		return err
 	}
-	exec, err := newExecutor(s.pipeline, flags.executor)
+	exec, err := newExecutor(ctx, s, flags.executorFlags)
 	if err != nil {
 		return err
 	}
@@ -82,7 +73,8 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 		Stages:   stages,
 		Sink:     render.Sink{Renderer: s.renderer},
 		Status:   s.renderer.Status,
-		Grace:    s.pipeline.Local.Grace,
+		Report:   s.renderer.Summary,
+		Grace:    exec.grace,
 		Redact:   a.redact.String,
 		Logger:   a.log.Named("engine"),
 	}
@@ -90,47 +82,6 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 	if err != nil {
 		return err
 	}
-	return s.finish(summary)
-}
-
-// newExecutor returns the executor of a name; "" means the one that the pipeline names.
-func newExecutor(p *config.Pipeline, name string) (*local.Executor, error) {
-	if name == "" {
-		name = p.Executor
-	}
-	if name != "" && name != "local" {
-		return nil, usageError(fmt.Errorf("unknown executor %q.%s There are: %s", name, suggest.Hint(name, config.Executors), strings.Join(config.Executors, ", ")))
-	}
-	helper, err := helperPath()
-	if err != nil {
-		return nil, infrastructureError(err)
-	}
-	exec, err := local.New(local.Options{
-		Helper:   helper,
-		Shell:    p.Local.Shell,
-		Workdir:  p.Local.Workdir,
-		Lifetime: p.Local.Lifetime,
-		XTrace:   p.Local.XTrace,
-		Grace:    p.Local.Grace,
-	})
-	if err != nil {
-		return nil, infrastructureError(err)
-	}
-	return exec, nil
-}
-
-// helperPath finds the helper beside core.
-func helperPath() (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find %s: %w", helperName, err)
-	}
-	if self, err = filepath.EvalSymlinks(self); err != nil {
-		return "", fmt.Errorf("find %s: %w", helperName, err)
-	}
-	path := filepath.Join(filepath.Dir(self), helperName)
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("find %s, which runs the steps of a job: %w; it belongs beside core, and `make build` puts it there", helperName, err)
-	}
-	return path, nil
+	exec.sayKept(j)
+	return exitCode(summary)
 }

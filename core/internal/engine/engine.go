@@ -16,7 +16,7 @@ import (
 )
 
 // closeTimeout bounds the removal of what a run has left behind.
-const closeTimeout = 10 * time.Second
+const closeTimeout = 30 * time.Second
 
 // drainTimeout is what the log of a job that has been ended has, after the job's own grace, to be read, processed and
 // delivered.
@@ -33,6 +33,9 @@ type Run struct {
 	// Status is told what the job is doing, from one goroutine, redacted; it must not block for long. Nil: nobody wants
 	// to know.
 	Status func(executor.Status)
+	// Report is told what the run has come to, before what it has left behind is removed, which may take a while. An error
+	// says that it could not be told. It is not called when the log could not be delivered. Nil: nobody wants to know.
+	Report func(Summary) error
 	// Grace is the time between TERM and KILL when the job is ended early.
 	Grace time.Duration
 	// Redact takes the job's sensitive values out of what core and the executor say of the job. Nil: it has none.
@@ -75,11 +78,32 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	close(ended)
 	watcher.Wait()
 	end()
-	if err != nil {
-		statuses = nil // whoever does not take the log may not take a status either, and there is nothing left to show
+	summary := ending.summary(result, begun)
+	if err == nil {
+		// Whoever does not take the log may not take a status either, and there is nothing left to show.
+		r.lastStatus(statuses)
+		err = r.report(summary)
 	}
-	r.close(ctx, run, statuses)
-	return ending.summary(result, begun), err
+	r.close(ctx, run)
+	return summary, err
+}
+
+// lastStatus waits until the run has told that the job is over: that comes before its result.
+func (r *Run) lastStatus(statuses <-chan struct{}) {
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-statuses:
+	case <-timer.C:
+		r.logger().Error("the log of the job has ended, and still its run does not say that the job is over", "job", r.Job.ID)
+	}
+}
+
+func (r *Run) report(summary Summary) error {
+	if r.Report == nil {
+		return nil
+	}
+	return r.Report(summary)
 }
 
 // notStarted is the result of a job that the executor has not started.
@@ -171,21 +195,13 @@ func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) 
 	}
 }
 
-// close removes what the run has left behind, and waits for its last status, unless statuses is nil. The job is over, so
-// what fails here changes nothing about its result; but somebody has to know.
-func (r *Run) close(ctx context.Context, run executor.Run, statuses <-chan struct{}) {
+// close removes what the run has left behind. The job is over, so what fails here changes nothing about its result; but
+// somebody has to know.
+func (r *Run) close(ctx context.Context, run executor.Run) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := run.Close(ctx); err != nil {
 		r.logger().Error("could not clean up after the job; what it has left has to be removed by hand",
 			"job", r.Job.ID, "error", r.redact(err.Error()))
-	}
-	if statuses == nil {
-		return
-	}
-	select {
-	case <-statuses:
-	case <-ctx.Done():
-		r.logger().Error("the job's run is closed, and still it does not say that the job is over", "job", r.Job.ID)
 	}
 }

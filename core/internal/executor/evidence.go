@@ -49,7 +49,9 @@ func Expired(at time.Time, lifetime time.Duration) *Ending {
 }
 
 // Decided tells whether there is evidence of how a job ended whose steps, in order, are over; see Judge.
-func Decided(steps []*Evidence, ending *Ending) bool { return ending != nil || endedByItself(steps, nil) }
+func Decided(steps []*Evidence, ending *Ending) bool {
+	return ending != nil || endedByItself(steps, nil)
+}
 
 // endedByItself tells whether the last step that ran had ended before it was asked to, and was the last one or failed.
 func endedByItself(steps []*Evidence, ending *Ending) bool {

@@ -60,6 +60,7 @@ type resultEvent struct {
 	Outcome    string     `json:"outcome"`
 	Reason     string     `json:"reason"`
 	Message    string     `json:"message"`
+	Hint       string     `json:"hint"`
 	ExitCode   *int       `json:"exit_code"`
 	Records    uint64     `json:"records"`
 	Variables  []variable `json:"variables"`
@@ -124,6 +125,7 @@ func (j *JSON) Summary(s engine.Summary) error {
 		Outcome:   string(s.Result.Outcome),
 		Reason:    string(s.Result.Reason),
 		Message:   s.Result.Message,
+		Hint:      s.Result.Reason.Info().Hint,
 		ExitCode:  s.Result.ExitCode,
 		Records:   s.Records,
 		Variables: []variable{},

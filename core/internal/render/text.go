@@ -238,6 +238,9 @@ func (t *Text) summary(s engine.Summary) string {
 	if s.Result.Message != "" {
 		row("message", "%s", inline(s.Result.Message))
 	}
+	if hint := s.Result.Reason.Info().Hint; hint != "" && s.Result.Outcome != job.Success {
+		row("hint", "%s", hint)
+	}
 	if s.Result.ExitCode != nil {
 		row("exit code", "%d", *s.Result.ExitCode)
 	}

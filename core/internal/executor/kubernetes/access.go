@@ -39,7 +39,9 @@ type access struct {
 	where string
 }
 
-func (a *access) String() string { return fmt.Sprintf("the cluster at %s (%s)", a.config.Host, a.where) }
+func (a *access) String() string {
+	return fmt.Sprintf("the cluster at %s (%s)", a.config.Host, a.where)
+}
 
 // errNoCluster is what to do when there is none.
 const noClusterAdvice = "Name a kubeconfig with KUBECONFIG, or have a real cluster on this machine with `make cluster`;" +

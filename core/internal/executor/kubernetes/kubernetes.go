@@ -118,3 +118,10 @@ func (e *Executor) Start(_ context.Context, j *job.Job) (executor.Run, error) {
 	go r.supervise()
 	return r, nil
 }
+
+// Kept says how to look at what is left of a job whose objects are kept, and how to remove it.
+func (e *Executor) Kept(id string) string {
+	name := objectName(e.opts.Source, id)
+	return fmt.Sprintf("The pod is left. Look at it:\n  kubectl -n %[1]s describe pod %[2]s\nRemove it, with its ConfigMap and its Secret:\n"+
+		"  kubectl -n %[1]s delete configmap %[2]s\n", e.namespace, name)
+}

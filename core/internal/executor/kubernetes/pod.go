@@ -1,21 +1,18 @@
 package kubernetes
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
+	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/record"
 )
 
@@ -69,7 +66,7 @@ func (o *objects) pod(p payload, owner types.UID) (*corev1.Pod, error) {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, emptyDir(stepVolume(s.name)))
 	}
 	pod.Spec.Volumes = append(pod.Spec.Volumes, o.settings.Volumes...)
-	return o.overlay(pod)
+	return config.ApplyOverlay(pod, o.settings.PodOverlay)
 }
 
 // spec is what concerns the pod as a whole.
@@ -304,26 +301,6 @@ func emptyDir(name string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
-// overlay merges the configured patch into the pod. It was checked when it was read not to touch what core owns.
-func (o *objects) overlay(pod *corev1.Pod) (*corev1.Pod, error) {
-	if len(o.settings.PodOverlay) == 0 {
-		return pod, nil
-	}
-	original, err := json.Marshal(pod)
-	if err != nil {
-		return nil, fmt.Errorf("encode the pod: %w", err)
-	}
-	merged, err := strategicpatch.StrategicMergePatch(original, o.settings.PodOverlay, corev1.Pod{})
-	if err != nil {
-		return nil, fmt.Errorf("pod_overlay can't be merged into the pod: %w", err)
-	}
-	var out corev1.Pod
-	if err := json.Unmarshal(merged, &out); err != nil {
-		return nil, fmt.Errorf("pod_overlay does not make a pod: %w", err)
-	}
-	return &out, nil
-}
-
 // seconds rounds up.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
@@ -343,6 +320,3 @@ func limitOf(pod *corev1.Pod, container string) string {
 func isStep(container string) bool {
 	return container == record.StepInit || container == record.StepJob
 }
-
-// quoted lists names for people.
-func quoted(names []string) string { return `"` + strings.Join(names, `", "`) + `"` }
