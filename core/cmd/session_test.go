@@ -164,7 +164,7 @@ func (w *waited) Read(p []byte) (int, error) {
 func TestNoHelper(t *testing.T) {
 	inFolder(t, goodConfig, "outcome", "sanitize")
 	writeFile(t, "job.yaml", goodJob)
-	r := core(t, "", "test", "-f", "job.yaml")
+	r := core(t, "", "test", "-f", "job.yaml", "--executor", "local")
 	if r.code != exitInfrastructure || !strings.Contains(r.err, helperName) || !strings.Contains(r.err, "make build") {
 		t.Errorf("got %+v", r)
 	}
