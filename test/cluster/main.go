@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -28,6 +29,10 @@ var servers = map[string]func() *cobra.Command{
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "etcd" {
+		etcdmain.Main(append([]string{"etcd"}, os.Args[2:]...))
+		return
+	}
 	if len(os.Args) > 1 {
 		if server, ok := servers[os.Args[1]]; ok {
 			command := server()

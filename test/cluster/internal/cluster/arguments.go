@@ -5,7 +5,9 @@ import "fmt"
 func etcdArgs(c *Cluster) []string {
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", etcdPort), fmt.Sprintf("http://127.0.0.1:%d", etcdPeerPort)
 	return []string{
-		"/usr/bin/etcd", "--name=" + nodeName, "--data-dir=" + c.path("etcd"), "--logger=zap",
+		c.Program, "etcd", "--name=" + nodeName, "--data-dir=" + c.path("etcd"),
+		// What it writes has to outlive the process, as it does, and not the machine.
+		"--unsafe-no-fsync",
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=" + nodeName + "=" + peer,
 	}
@@ -17,7 +19,7 @@ func containerdArgs(c *Cluster) []string {
 
 func apiserverArgs(c *Cluster) []string {
 	return []string{
-		c.path("run", "cluster"), "kube-apiserver",
+		c.Program, "kube-apiserver",
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", etcdPort),
 		"--bind-address=" + nodeIP, "--secure-port=443", "--advertise-address=" + nodeIP,
 		"--service-cluster-ip-range=" + serviceCIDR,
@@ -44,7 +46,7 @@ func apiserverArgs(c *Cluster) []string {
 
 func controllersArgs(c *Cluster) []string {
 	return []string{
-		c.path("run", "cluster"), "kube-controller-manager",
+		c.Program, "kube-controller-manager",
 		"--kubeconfig=" + c.kubeconfig("controller-manager"),
 		"--authentication-kubeconfig=" + c.kubeconfig("controller-manager"),
 		"--authorization-kubeconfig=" + c.kubeconfig("controller-manager"),
@@ -62,7 +64,7 @@ func controllersArgs(c *Cluster) []string {
 
 func schedulerArgs(c *Cluster) []string {
 	return []string{
-		c.path("run", "cluster"), "kube-scheduler",
+		c.Program, "kube-scheduler",
 		"--kubeconfig=" + c.kubeconfig("scheduler"),
 		"--authentication-kubeconfig=" + c.kubeconfig("scheduler"),
 		"--authorization-kubeconfig=" + c.kubeconfig("scheduler"),
@@ -75,7 +77,7 @@ func schedulerArgs(c *Cluster) []string {
 
 func kubeletArgs(c *Cluster) []string {
 	return []string{
-		c.path("run", "cluster"), "kubelet",
+		c.Program, "kubelet",
 		"--config=" + c.path("config", "kubelet.yaml"),
 		"--kubeconfig=" + c.kubeconfig("kubelet"),
 		"--root-dir=" + c.path("kubelet"), "--cert-dir=" + c.path("kubelet", "pki"),

@@ -41,8 +41,9 @@ const (
 
 // Cluster is the cluster whose state is in a folder.
 type Cluster struct {
-	Dir string
-	Out io.Writer // what it tells people
+	Dir     string
+	Program string    // the path of this program, which is the servers of Kubernetes too
+	Out     io.Writer // what it tells people
 }
 
 func (c *Cluster) path(elements ...string) string {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podrunner/runner/test/cluster/internal/kubeconfig"
+	"github.com/podrunner/runner/test/cluster/internal/process"
 )
 
 // Down ends everything that the cluster runs and removes everything that it has made. It goes on past what fails, and
@@ -29,7 +30,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 		failed = errors.Join(failed, c.stop(ctx, k))
 	}
 	failed = errors.Join(failed,
-		killPods(ctx), c.killShims(), c.unmount(), removeCgroups(), c.removeLinks(), removeNetwork(), c.restoreSysctls(),
+		killPods(ctx), c.killShims(), c.unmount(), removeCgroups(), c.removeStrays(), removeNetwork(), c.restoreSysctls(),
 		kubeconfig.Remove(kubeconfig.Default(), Name),
 	)
 	if failed != nil {
@@ -55,8 +56,8 @@ func killPods(ctx context.Context) error {
 			return err
 		}
 		for _, pid := range pids {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("end process %d of a pod: %w", pid, err)
+			if err := process.Kill(pid); err != nil {
+				return fmt.Errorf("end a pod: %w", err)
 			}
 		}
 		if ctx.Err() != nil {
@@ -101,6 +102,10 @@ func (c *Cluster) killShims() error {
 	if err != nil {
 		return err
 	}
+	sockets, err := filepath.Glob(c.path("run/containerd/io.containerd.runtime.v2.task/*/*/address"))
+	if err != nil {
+		return err
+	}
 	for _, path := range commands {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -114,8 +119,18 @@ func (c *Cluster) killShims() error {
 		if err != nil {
 			return err
 		}
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("end shim %d: %w", pid, err)
+		if err := process.Kill(pid); err != nil {
+			return fmt.Errorf("end shim: %w", err)
+		}
+	}
+	// One that is ended by force leaves its socket, which is not in the cluster's folder.
+	for _, path := range sockets {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // its container was just removed
+		}
+		if err := os.Remove(strings.TrimPrefix(string(b), "unix://")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil
@@ -161,18 +176,33 @@ func removeCgroups() error {
 	return nil
 }
 
-// removeLinks removes the links to logs that the kubelet makes outside of its folder.
-func (c *Cluster) removeLinks() error {
-	links, err := filepath.Glob("/var/log/containers/*.log")
-	if err != nil {
-		return err
-	}
-	for _, l := range links {
-		if to, err := os.Readlink(l); err == nil && strings.HasPrefix(to, c.Dir+"/") {
-			if err := os.Remove(l); err != nil {
-				return err
+// removeStrays removes what is made outside of the cluster's folder, because the paths are fixed in the kubelet and in
+// containerd. A folder that somebody else keeps something in stays.
+func (c *Cluster) removeStrays() error {
+	var failed error
+	for _, pattern := range []string{
+		"/var/log/containers/*.log",
+		"/var/lib/kubelet/device-plugins/kubelet*",
+		"/var/lib/cni/results/" + Name + "-*",
+	} {
+		files, err := filepath.Glob(pattern)
+		failed = errors.Join(failed, err)
+		for _, f := range files {
+			if to, err := os.Readlink(f); err == nil && !strings.HasPrefix(to, c.Dir+"/") {
+				continue
 			}
+			failed = errors.Join(failed, os.Remove(f))
 		}
 	}
-	return nil
+	for _, folder := range []string{
+		"/var/log/containers", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/lib/cni/results", "/var/lib/cni",
+		"/run/containerd/s", "/run/containerd",
+	} {
+		err := os.Remove(folder)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) {
+			continue
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }

@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	toolswatch "k8s.io/client-go/tools/watch"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -23,7 +22,6 @@ import (
 
 // packages are what the cluster takes from Debian.
 var packages = []debian.Package{
-	{Name: "etcd-server", File: "/usr/bin/etcd"},
 	{Name: "containerd", File: "/usr/bin/containerd"},
 	{Name: "runc", File: "/usr/sbin/runc"},
 	{Name: "containernetworking-plugins", File: "/usr/lib/cni/bridge"},
@@ -41,7 +39,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 		return err
 	}
 	steps := []func() error{
-		c.folders, c.saveSysctls, addAddress, c.credentials, c.configure, c.program,
+		c.folders, c.saveSysctls, addAddress, c.credentials, c.configure,
 		func() error { return c.startAll(ctx) },
 		func() error { return c.nodeReady(ctx) },
 		c.merge,
@@ -79,30 +77,6 @@ func (c *Cluster) startAll(ctx context.Context) error {
 	return c.Start(ctx, []string{"kubelet"})
 }
 
-// program puts this program into the folder: the components run on when it is built anew.
-func (c *Cluster) program() error {
-	if _, err := os.Stat(c.path("run", "cluster")); err == nil {
-		return nil
-	}
-	from, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return err
-	}
-	defer from.Close() //nolint:errcheck // only read
-	temporary := c.path("run", "cluster.new")
-	to, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		return errors.Join(err, to.Close())
-	}
-	if err := to.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temporary, c.path("run", "cluster"))
-}
-
 // nodeReady waits until pods can be made: the node is ready and no taint is on it, and the account that they run as is
 // there.
 func (c *Cluster) nodeReady(ctx context.Context) error {
@@ -116,19 +90,25 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	core := client.CoreV1().RESTClient()
-	nodes := cache.NewListWatchFromClient(core, "nodes", "", fields.OneTermEqualSelector("metadata.name", nodeName))
-	_, err = toolswatch.UntilWithSync(ctx, nodes, &corev1.Node{}, nil, func(e watch.Event) (bool, error) {
-		n, ok := e.Object.(*corev1.Node)
-		return ok && ready(n), nil
-	})
-	if err != nil {
-		return fmt.Errorf("wait for the node to be ready: %w; its log is %s", err, c.log("kubelet"))
+	named := func(name string) metav1.ListOptions {
+		return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
 	}
-	accounts := cache.NewListWatchFromClient(core, "serviceaccounts", "default", fields.OneTermEqualSelector("metadata.name", "default"))
-	_, err = toolswatch.UntilWithSync(ctx, accounts, &corev1.ServiceAccount{}, nil, func(watch.Event) (bool, error) { return true, nil })
+	nodes, err := client.CoreV1().Nodes().Watch(ctx, named(nodeName))
+	if err == nil {
+		_, err = toolswatch.UntilWithoutRetry(ctx, nodes, func(e watch.Event) (bool, error) {
+			n, ok := e.Object.(*corev1.Node)
+			return ok && ready(n), nil
+		})
+	}
 	if err != nil {
-		return fmt.Errorf("wait for the default service account: %w; see %s", err, c.log("kube-controller-manager"))
+		return fmt.Errorf("wait for the node to be ready: %w; the log of its kubelet is %s", err, c.log("kubelet"))
+	}
+	accounts, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Watch(ctx, named("default"))
+	if err == nil {
+		_, err = toolswatch.UntilWithoutRetry(ctx, accounts, func(e watch.Event) (bool, error) { return e.Type == watch.Added, nil })
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the default service account: %w; the log of what makes it is %s", err, c.log("kube-controller-manager"))
 	}
 	return nil
 }

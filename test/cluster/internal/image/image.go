@@ -4,9 +4,12 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -41,27 +44,20 @@ func Build(i Image) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return nil, err
-	}
-	return mutate.ConfigFile(img, &v1.ConfigFile{
-		Architecture: "amd64",
+	// The platform first, then the layer: what is appended keeps the configuration and completes it.
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		Architecture: runtime.GOARCH,
 		OS:           "linux",
+		RootFS:       v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			Cmd: i.Command,
 			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		},
-		RootFS: v1.RootFS{Type: "layers", DiffIDs: diffIDs(img)},
 	})
-}
-
-func diffIDs(img v1.Image) []v1.Hash {
-	c, err := img.ConfigFile()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return c.RootFS.DiffIDs
+	return mutate.AppendLayers(img, l)
 }
 
 func layer(files []File) ([]byte, error) {
@@ -87,6 +83,23 @@ func layer(files []File) ([]byte, error) {
 	}
 	err := w.Close()
 	return b.Bytes(), err
+}
+
+// Digest tells these images, with their names, from all others.
+func Digest(images []Image) (string, error) {
+	sum := sha256.New()
+	for _, i := range images {
+		img, err := Build(i)
+		if err != nil {
+			return "", fmt.Errorf("build image %s: %w", i.Names[0], err)
+		}
+		d, err := img.Digest()
+		if err != nil {
+			return "", fmt.Errorf("digest of image %s: %w", i.Names[0], err)
+		}
+		fmt.Fprintln(sum, d, i.Names)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // WriteArchive builds the images into one archive in Docker's format.

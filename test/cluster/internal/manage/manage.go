@@ -4,6 +4,7 @@ package manage
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +19,10 @@ func New() *cobra.Command {
 		Short:         "A real Kubernetes of one node on this machine, for tests",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c.Out = cmd.OutOrStdout()
+			c.Program, err = os.Executable()
+			return err
 		},
 	}
 	root.PersistentFlags().StringVar(&c.Dir, "dir", cluster.DefaultDir, "where all of its state is")

@@ -136,6 +136,23 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	}
 }
 
+// Kill ends a process of which no more is known than that it runs now, and returns when it has gone.
+func Kill(pid int) error {
+	id, err := identify(pid)
+	if err != nil {
+		return nil //nolint:nilerr // it has ended
+	}
+	p, err := open(id)
+	if err != nil || p == nil {
+		return err
+	}
+	if err := p.signal(unix.SIGKILL); err != nil {
+		return err
+	}
+	<-p.exit
+	return nil
+}
+
 func (p *Process) signal(s unix.Signal) error {
 	if err := unix.PidfdSendSignal(p.fd, s, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("signal process %d: %w", p.PID, err)
