@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,18 +181,13 @@ func removeCgroups() error {
 // containerd. A folder that somebody else keeps something in stays.
 func (c *Cluster) removeStrays() error {
 	var failed error
-	for _, pattern := range []string{
-		"/var/log/containers/*.log",
-		"/var/lib/kubelet/device-plugins/kubelet*",
-		"/var/lib/cni/results/" + Name + "-*",
-	} {
+	for _, pattern := range []string{"/var/log/containers/*.log", "/var/lib/kubelet/device-plugins/kubelet*", "/var/lib/cni/results/*"} {
 		files, err := filepath.Glob(pattern)
 		failed = errors.Join(failed, err)
 		for _, f := range files {
-			if to, err := os.Readlink(f); err == nil && !strings.HasPrefix(to, c.Dir+"/") {
-				continue
+			if c.ours(f) {
+				failed = errors.Join(failed, os.Remove(f))
 			}
-			failed = errors.Join(failed, os.Remove(f))
 		}
 	}
 	for _, folder := range []string{
@@ -205,4 +201,17 @@ func (c *Cluster) removeStrays() error {
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// ours tells whether a file speaks of the cluster's folder or network. Those of the kubelet's plugins do not; there can
+// be only one kubelet.
+func (c *Cluster) ours(path string) bool {
+	if to, err := os.Readlink(path); err == nil {
+		return strings.HasPrefix(to, c.Dir+"/")
+	}
+	if strings.HasPrefix(path, "/var/lib/kubelet/") {
+		return true
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && (bytes.Contains(b, []byte(c.Dir+"/")) || bytes.Contains(b, []byte(Name)))
 }

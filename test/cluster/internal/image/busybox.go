@@ -29,7 +29,7 @@ func Base(busybox []byte, applets []string, example string) []Image {
 			Names: []string{Pause},
 			Files: append(
 				[]File{dir("/bin", 0o755), {Path: "/bin/busybox", Mode: 0o755, Data: busybox}},
-				link("/bin/sh", "/bin/busybox"), link("/bin/sleep", "/bin/busybox"),
+				applet("/bin/sh"), applet("/bin/sleep"),
 			),
 			// A shell, because the first process of a pod whose containers share their processes has to reap them.
 			Command: []string{"/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 2147483647 & wait $!; done"},
@@ -51,12 +51,12 @@ func userland(busybox []byte, applets []string) []File {
 	}
 	for _, a := range applets {
 		if a != "busybox" {
-			files = append(files, link(path.Join("/bin", a), "/bin/busybox"))
+			files = append(files, applet(path.Join("/bin", a)))
 		}
 	}
 	// Where the first line of most scripts looks for it.
-	return append(files, link("/usr/bin/env", "/bin/busybox"))
+	return append(files, applet("/usr/bin/env"))
 }
 
 func dir(p string, mode os.FileMode) File { return File{Path: p, Mode: mode | os.ModeDir} }
-func link(p, target string) File          { return File{Path: p, Link: target} }
+func applet(p string) File                { return File{Path: p, Link: "/bin/busybox"} }
