@@ -29,21 +29,26 @@ var servers = map[string]func() *cobra.Command{
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "etcd" {
-		etcdmain.Main(append([]string{"etcd"}, os.Args[2:]...))
-		return
-	}
 	if len(os.Args) > 1 {
-		if server, ok := servers[os.Args[1]]; ok {
-			command := server()
-			command.SetArgs(os.Args[2:])
-			os.Exit(cli.Run(command))
-		}
+		serve(os.Args[1], os.Args[2:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := manage.New().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
+	}
+}
+
+// serve runs a server until it ends, and then ends the program; it returns when there is no such server.
+func serve(name string, args []string) {
+	if name == "etcd" {
+		etcdmain.Main(append([]string{name}, args...))
+		os.Exit(0)
+	}
+	if server, ok := servers[name]; ok {
+		command := server()
+		command.SetArgs(args)
+		os.Exit(cli.Run(command))
 	}
 }

@@ -1,5 +1,5 @@
-// Package cluster runs a Kubernetes of one node on this machine: etcd and containerd from Debian, everything else from
-// the program it is part of. All of its state is in one folder, and every address it listens on is of this machine
+// Package cluster runs a Kubernetes of one node on this machine: containerd from Debian, everything else from the program
+// it is part of. All of its state is in one folder, and every address it listens on is of this machine
 // alone.
 package cluster
 

@@ -100,7 +100,8 @@ func (c *Cluster) Stop(ctx context.Context, names []string) error {
 	return c.each(names, func(k component) error { return c.stop(ctx, k) })
 }
 
-// Restart stops and starts the named components, one after the other.
+// Restart stops and starts the named components, one after the other. A kubelet that is ready again may for a moment
+// not know its pods yet, and say of their logs that there are none: what a real one does too.
 func (c *Cluster) Restart(ctx context.Context, names []string) error {
 	return c.each(names, func(k component) error {
 		if err := c.stop(ctx, k); err != nil {

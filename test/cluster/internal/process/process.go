@@ -35,7 +35,7 @@ type Process struct {
 	exit chan struct{}
 }
 
-// Start starts the program in a session of its own, with no standard input. It does not wait until it is ready.
+// Start starts the program in a session of its own, with no standard input and a bare environment. It does not wait until it is ready.
 func Start(s Spec) (*Process, error) {
 	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -44,6 +44,8 @@ func Start(s Spec) (*Process, error) {
 	defer log.Close() //nolint:errcheck // the child has its own copy
 	cmd := exec.Command(s.Command[0], s.Command[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
+	// Not the environment of who happens to start it: a proxy there would be asked for the way to the node itself.
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
