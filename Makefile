@@ -19,6 +19,9 @@ LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$
 	-X github.com/podrunner/runner/core/internal/config.DefaultHelperImage=$(HELPER_IMAGE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath
 TOOLS    := $(CURDIR)/build/tools
+CLUSTER  := build/cluster/cluster
+# The cluster's module keeps out of go.work, which its replaced modules would bind.
+INCLUSTER := cd test/cluster && export GOWORK=off CGO_ENABLED=0 GOFLAGS='$(shell go env GOFLAGS) -trimpath' &&
 
 ##@ Build
 
@@ -51,6 +54,23 @@ clean: ## Remove what was built
 demo: build ## Run the example job on this machine, through three processors
 	bin/core test -f examples/job.yaml --executor local
 
+.PHONY: cluster
+cluster: build $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
+	$(CLUSTER) up
+	@if [ -e bin/images/runner-helper.tar ]; then $(CLUSTER) load bin/images/runner-helper.tar; fi
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## End that Kubernetes and remove all that it has made
+	$(CLUSTER) down
+
+# All of Kubernetes: minutes the first time, seconds after that. It tells its clients the version that go.mod pins.
+$(CLUSTER): $(shell find test/cluster -type f -not -name '*_test.go')
+	@mkdir -p $(@D)
+	@echo "build the cluster (some minutes the first time)"
+	@$(INCLUSTER) version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && minor=$${version#v1.} && \
+		git=k8s.io/component-base/version.git && \
+		go build -ldflags "-s -w -X $${git}Version=$$version -X $${git}Major=1 -X $${git}Minor=$${minor%.*}" -o $(CURDIR)/$@ .
+
 ##@ Check
 
 .PHONY: test
@@ -59,6 +79,7 @@ test: test-unit test-e2e ## Run all tests, with the race detector
 .PHONY: test-unit
 test-unit: $(TOOLS)/built ## Run the tests of every module
 	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
+	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
 .PHONY: test-e2e
 test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log
@@ -72,6 +93,8 @@ lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that eve
 		rm -rf "$$fresh"; done
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(TOOLS)/golangci-lint run ./...); done
 	@echo "lint tools"; cd tools && GOWORK=off $(TOOLS)/golangci-lint run ./...
+	@# Without its main package, which is nothing but Kubernetes: to analyse all of that takes gigabytes and minutes.
+	@echo "lint test/cluster"; $(INCLUSTER) $(TOOLS)/golangci-lint run ./internal/... && go mod tidy -diff
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
