@@ -34,6 +34,8 @@ type step struct {
 	// started and ended bound the life of the shell; ended is zero while it lives.
 	started, ended time.Time
 	status         unix.WaitStatus
+	// asked is when the step was asked to end while the shell lived; zero when it was not.
+	asked time.Time
 	// open is the number of pipes whose end has not been seen.
 	open int
 	// clear: no process of the step is left, or none that can be got rid of.
@@ -135,6 +137,9 @@ func (s *step) stop(grace time.Duration) {
 		return
 	}
 	if s.ended.IsZero() {
+		if s.asked.IsZero() {
+			s.asked = time.Now()
+		}
 		s.signalGroup(unix.SIGTERM)
 	} else {
 		s.signalAll(unix.SIGTERM)
@@ -176,7 +181,7 @@ func (s *step) finish() (int, error) {
 	if s.lost {
 		return code, errors.Join(s.out.Close(), s.remove())
 	}
-	exit := spool.Exit{Code: code, Signal: signal, Started: s.started, Finished: s.ended}
+	exit := spool.Exit{Code: code, Signal: signal, Started: s.started, Finished: s.ended, Asked: s.asked}
 	var usage unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &usage); err == nil {
 		exit.UserTime = time.Duration(usage.Utime.Nano())

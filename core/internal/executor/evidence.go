@@ -55,13 +55,13 @@ func Decided(steps []*Evidence, ending *Ending) bool {
 
 // endedByItself tells whether the last step that ran had ended before it was asked to, and was the last one or failed.
 func endedByItself(steps []*Evidence, ending *Ending) bool {
-	last := lastRan(steps)
+	last := LastRan(steps)
 	return last.Exit != nil && (ending == nil || last.Exit.Finished.Before(ending.At)) &&
 		(last == steps[len(steps)-1] || !last.Succeeded())
 }
 
-// lastRan returns the last step that ran; the first one when none did.
-func lastRan(steps []*Evidence) *Evidence {
+// LastRan returns the last step that ran; the first one when none did.
+func LastRan(steps []*Evidence) *Evidence {
 	last := steps[0]
 	for _, s := range steps {
 		if s.Ran {
@@ -78,10 +78,10 @@ func Judge(steps []*Evidence, ending *Ending, otherwise Result) Result {
 	res := Result{Outcome: otherwise.Outcome, Reason: otherwise.Reason, Message: otherwise.Message, ExitCode: otherwise.ExitCode}
 	switch {
 	case endedByItself(steps, ending):
-		res = judgeExit(lastRan(steps))
+		res = judgeExit(LastRan(steps))
 	case ending != nil:
 		res = Result{Outcome: ending.Outcome, Reason: ending.Reason, Message: ending.Message}
-		if last := lastRan(steps); last.Exit != nil && !last.Exit.Finished.Before(ending.At) {
+		if last := LastRan(steps); last.Exit != nil && !last.Exit.Finished.Before(ending.At) {
 			res.ExitCode = &last.Exit.Code
 		}
 	}

@@ -31,6 +31,8 @@ type Exit struct {
 	// Started and Finished bound the life of the command. Started is zero when it could not be started.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
+	// Asked is when the command was asked to end, by TERM or by a helper; zero when it was not.
+	Asked time.Time `json:"asked,omitzero"`
 	// Failure says what kept the command from running to its own end; empty when nothing did.
 	Failure Failure `json:"failure,omitempty"`
 	// Error tells more about Failure, for people.

@@ -75,7 +75,7 @@ func TestWhyAPodDoesNotStart(t *testing.T) {
 			"failed", "image_not_found", []string{`container "job"`, "/no/such:1", "not found"}, 10 * time.Second,
 		},
 		{
-			"image's name is none", image("UPPER/Case:::"), "",
+			"image's name is none", image("UPPER/Case"), "",
 			"failed", "image_invalid", []string{`container "job"`}, 10 * time.Second,
 		},
 		{
@@ -104,7 +104,7 @@ volume_mounts = [{ name = "v", mountPath = "/v" }]`,
 			"failed", "start_failed", []string{"/bin/zsh"}, 20 * time.Second,
 		},
 		{
-			"privileged container where the runtime class is unknown", run, `runtime_class = "absent"`,
+			"runtime class that is unknown", run, `runtime_class = "absent"`,
 			"failed", "admission_refused", []string{"absent"}, 10 * time.Second,
 		},
 	} {

@@ -35,15 +35,17 @@ func (r *run) Result(ctx context.Context) (executor.Result, error) {
 	for _, s := range r.steps {
 		steps = append(steps, &s.evidence)
 	}
-	ending := r.ending(ctx)
+	ending := r.ending(ctx, steps)
 	if executor.Decided(steps, ending) {
 		return r.amend(ctx, steps, executor.Judge(steps, ending, executor.Result{})), nil
 	}
 	return executor.Judge(steps, nil, r.unexplained(ctx)), nil
 }
 
-// ending is the request to end the job that its helper knows of.
-func (r *run) ending(ctx context.Context) *executor.Ending {
+// ending is the request to end the job before its time: the one that its helper knows of, or that the step itself heard.
+// When the cluster ends a pod it tells all containers at once, and the step may be over before the helper knows. Whether
+// there was one at all, and why, is then for the cluster to say: the job may have told its own first process.
+func (r *run) ending(ctx context.Context, steps []*executor.Evidence) *executor.Ending {
 	r.mu.Lock()
 	e := r.state.Ending
 	r.mu.Unlock()
@@ -52,19 +54,26 @@ func (r *run) ending(ctx context.Context) *executor.Ending {
 			e = s.follower.Ending()
 		}
 	}
+	if last := executor.LastRan(steps); last.Exit != nil && !last.Exit.Asked.IsZero() {
+		if e == nil {
+			e = &agent.Ending{Why: agent.Terminated, At: last.Exit.Asked}
+		} else if last.Exit.Asked.Before(e.At) {
+			e = &agent.Ending{Why: e.Why, At: last.Exit.Asked}
+		}
+	}
 	if e == nil {
 		return nil
 	}
-	switch e.Why {
-	case agent.Canceled:
-		return executor.Canceled(e.At)
-	case agent.Lifetime:
+	switch {
+	case e.Why == agent.Lifetime:
 		return executor.Expired(e.At, r.e.opts.Settings.Lifetime)
-	}
-	if r.wasCanceled() {
+	case e.Why == agent.Canceled, r.wasCanceled():
 		return executor.Canceled(e.At)
 	}
-	why := r.explained(ctx, explainTime)
+	why, ok := r.explained(ctx)
+	if !ok {
+		return nil
+	}
 	return &executor.Ending{At: e.At, Outcome: why.Outcome, Reason: why.Reason, Message: why.Message}
 }
 
@@ -86,30 +95,45 @@ func (r *run) unexplained(ctx context.Context) executor.Result {
 	if verdict != nil {
 		return *verdict
 	}
-	return r.explained(ctx, explainTime)
+	if res, ok := r.explained(ctx); ok {
+		return res
+	}
+	return r.lostStep()
 }
 
-// explained waits for the cluster to say why the pod, or the container of the step that was read last, has ended.
-func (r *run) explained(ctx context.Context, limit time.Duration) executor.Result {
-	timer := time.NewTimer(limit)
+// explained waits for the cluster to say why the pod has ended, or the container of a step; false when it does not.
+func (r *run) explained(ctx context.Context) (executor.Result, bool) {
+	timer := time.NewTimer(explainTime)
 	defer timer.Stop()
-	step := r.steps[min(r.place.at, len(r.steps)-1)].name
 	for {
 		pod, gone := r.pod.latest()
 		if e, ok := explainEnd(pod, gone); ok {
-			return e.result()
+			return e.result(), true
 		}
-		if t, ok := stepCode(pod, step); ok {
-			return executor.Lost(fmt.Sprintf("there is no evidence of how step %q ended: its container ended with no exit record (%s)", step, terminated(t)))
+		if _, ok := stepCode(pod, r.lastStep()); ok {
+			return executor.Result{}, false // it has ended by itself
 		}
 		select {
 		case <-r.pod.C:
 		case <-timer.C:
-			return executor.Lost(fmt.Sprintf("there is no evidence of how step %q ended: it left no exit record, and the cluster does not say what became of the pod", step))
+			return executor.Result{}, false
 		case <-ctx.Done():
-			return executor.Lost(fmt.Sprintf("there is no evidence of how step %q ended: it left no exit record", step))
+			return executor.Result{}, false
 		}
 	}
+}
+
+// lastStep is the step that was read last.
+func (r *run) lastStep() string { return r.steps[min(r.place.at, len(r.steps)-1)].name }
+
+// lostStep is the result of a job whose step has ended with no exit record, and with no word of the cluster about the pod.
+func (r *run) lostStep() executor.Result {
+	step, pod := r.lastStep(), "the cluster does not say what became of it"
+	latest, _ := r.pod.latest()
+	if t, ok := stepCode(latest, step); ok {
+		pod = "its container ended: " + terminated(t)
+	}
+	return executor.Lost(fmt.Sprintf("there is no evidence of how step %q ended: it left no exit record, and %s", step, pod))
 }
 
 // amend says of a step that was killed whether the kernel did it for lack of memory.
@@ -117,12 +141,7 @@ func (r *run) amend(ctx context.Context, steps []*executor.Evidence, res executo
 	if res.Reason != job.ReasonExit && res.Reason != job.ReasonInitFailed {
 		return res
 	}
-	last := steps[0]
-	for _, s := range steps {
-		if s.Ran {
-			last = s
-		}
-	}
+	last := executor.LastRan(steps)
 	const killed = 128 + int(unix.SIGKILL)
 	if last.Exit.OOMKills == 0 && (last.Exit.Code != killed || !r.sawOOM(ctx, last.Name)) {
 		return res
