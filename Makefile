@@ -82,8 +82,9 @@ test-unit: $(TOOLS)/built ## Run the tests of every module
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
 .PHONY: test-e2e
-test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log
-	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 ./test/e2e/...
+test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 ./test/e2e
+	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
 .PHONY: lint
 lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that every module builds alone
