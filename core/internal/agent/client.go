@@ -38,6 +38,8 @@ type Client struct {
 	life context.Context
 	end  context.CancelFunc
 	acks *acks
+	// running are the goroutines of Watch.
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	dialErr error
@@ -114,7 +116,7 @@ func (c *Client) Ack(step string, through uint64) { c.acks.add(step, through) }
 // Watch returns the states of the steps, until ctx ends. A reader that is slow misses some, never the last one.
 func (c *Client) Watch(ctx context.Context) <-chan State {
 	states := make(chan State, 1)
-	go func() {
+	c.running.Go(func() {
 		defer close(states)
 		_ = c.try(ctx, func(ctx context.Context) error {
 			stream, err := c.api.Status(ctx, &agentv1.StatusRequest{})
@@ -126,7 +128,7 @@ func (c *Client) Watch(ctx context.Context) <-chan State {
 			}
 			return err
 		})
-	}()
+	})
 	return states
 }
 
@@ -183,6 +185,7 @@ func (c *Client) Close() error {
 	c.acks.flush()
 	c.end()
 	c.acks.wait()
+	c.running.Wait()
 	if err := c.conn.Close(); err != nil {
 		return fmt.Errorf("close the connection to the helper: %w", err)
 	}

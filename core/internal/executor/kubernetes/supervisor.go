@@ -31,6 +31,8 @@ type supervisor struct {
 	// start bounds the wait for the next step to run, patience that for something that does not pass as a rule, stuck the
 	// time in which the helper must tell of a step whose container has ended, lost the life of a pod that is to be gone.
 	start, patience, stuck, lost, deadline *time.Timer
+	// slow is when the pod's events are looked at.
+	slow *time.Timer
 	// impatient is what patience is about; its word is empty when there is none.
 	impatient waiting
 	// waits says that no step runs, and that the next one may.
@@ -45,6 +47,7 @@ func newSupervisor(r *run, pod *corev1.Pod) *supervisor {
 	s := &supervisor{run: r, waits: true, phase: executor.Pending, events: newEvents(r.e.client, r.e.namespace)}
 	s.start = time.NewTimer(r.e.opts.Settings.StartTimeout - time.Since(r.begun))
 	s.patience, s.stuck, s.lost = stopped(), stopped(), stopped()
+	s.slow = time.NewTimer(eventsDelay)
 	s.deadline = time.NewTimer(time.Duration(*pod.Spec.ActiveDeadlineSeconds)*time.Second + deadlineSlack)
 	return s
 }
@@ -57,18 +60,18 @@ func stopped() *time.Timer {
 
 // follow returns when the job is over, or nobody wants it any more.
 func (s *supervisor) follow() {
-	for _, t := range []*time.Timer{s.start, s.patience, s.stuck, s.lost, s.deadline} {
+	for _, t := range []*time.Timer{s.start, s.patience, s.stuck, s.lost, s.deadline, s.slow} {
 		defer t.Stop()
 	}
 	watching, stop := context.WithCancel(s.life)
 	defer stop()
 	states := s.client.Watch(watching)
-	explain := time.AfterFunc(eventsDelay, func() { s.followEvents(watching) })
-	defer explain.Stop()
 	for s.look(); ; {
 		select {
 		case <-s.pod.C:
 			s.look()
+		case <-s.slow.C:
+			s.followEvents(watching)
 		case <-s.events.C:
 			s.explain()
 		case state, ok := <-states:
@@ -101,18 +104,8 @@ func (s *supervisor) follow() {
 
 // followEvents follows the pod's events, if there still is anything to explain.
 func (s *supervisor) followEvents(ctx context.Context) {
-	pod, _ := s.pod.latest()
-	if pod == nil {
-		return
-	}
-	s.mu.Lock()
-	running := false
-	for _, step := range s.state.Steps {
-		running = running || step.Phase == agent.Running
-	}
-	s.mu.Unlock()
-	if !running {
-		s.events.follow(ctx, pod.UID)
+	if pod, _ := s.pod.latest(); s.waits && pod != nil {
+		s.helpers.Go(func() { s.events.follow(ctx, pod.UID) })
 	}
 }
 

@@ -13,17 +13,34 @@ import (
 // exampleImage is what examples/job.yaml asks for; the stand-in that is loaded under its name needs no registry.
 const exampleImage = "docker.io/alpine/curl:latest"
 
-// baseImages builds the images that every cluster has, and loads them unless they are there.
-func (c *Cluster) baseImages(ctx context.Context) error {
+// describeBaseImages describes the images that every cluster has. They are made of this machine's static busybox.
+func describeBaseImages(ctx context.Context) ([]image.Image, error) {
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read busybox: %w; Debian has it in the package busybox-static", err)
 	}
 	applets, err := exec.CommandContext(ctx, "/bin/busybox", "--list").Output()
 	if err != nil {
-		return fmt.Errorf("list the applets of busybox: %w", err)
+		return nil, fmt.Errorf("list the applets of busybox: %w", err)
 	}
-	images := image.Base(busybox, strings.Fields(string(applets)), exampleImage)
+	return image.Base(busybox, strings.Fields(string(applets)), exampleImage), nil
+}
+
+// WriteImages writes the images that every cluster has into an archive, for a cluster of another kind.
+func (c *Cluster) WriteImages(ctx context.Context, archive string) error {
+	images, err := describeBaseImages(ctx)
+	if err != nil {
+		return err
+	}
+	return image.WriteArchive(archive, images)
+}
+
+// baseImages builds the images that every cluster has, and loads them unless they are there.
+func (c *Cluster) baseImages(ctx context.Context) error {
+	images, err := describeBaseImages(ctx)
+	if err != nil {
+		return err
+	}
 	digest, err := image.Digest(images)
 	if err != nil {
 		return err

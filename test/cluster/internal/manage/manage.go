@@ -38,6 +38,9 @@ func New() *cobra.Command {
 	do("stop COMPONENT…", "Stop components; the containers of pods run on", cobra.MinimumNArgs(1), c.Stop)
 	do("restart COMPONENT…", "Stop components and start them again", cobra.MinimumNArgs(1), c.Restart)
 	do("load ARCHIVE…", "Load the images of OCI or Docker archives", cobra.MinimumNArgs(1), c.Load)
+	do("images ARCHIVE", "Write the images that it has into an archive", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return c.WriteImages(ctx, args[0])
+	})
 	do("kubeconfig", "Print the path of the administrator's kubeconfig file", cobra.NoArgs, func(context.Context, []string) error {
 		fmt.Fprintln(c.Out, c.Kubeconfig())
 		return nil
