@@ -458,3 +458,19 @@ func TestSecretsAreOnNoDisk(t *testing.T) {
 	}
 	job.code()
 }
+
+// TestMemoryOfTheContainer: this process's cgroup stands for the container's.
+func TestMemoryOfTheContainer(t *testing.T) {
+	t.Parallel()
+	known := false
+	for _, name := range []string{"memory.peak", "memory/memory.max_usage_in_bytes"} {
+		_, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", name))
+		known = known || err == nil
+	}
+	p := newPod(t, sh("true")).serve()
+	c := p.client(nil)
+	p.start("job")
+	if _, e := exit(t, c, "job"); (e.PeakMemory > 0) != known {
+		t.Errorf("the peak is %d; whether it can be known: %v", e.PeakMemory, known)
+	}
+}
