@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -51,7 +50,7 @@ type pod struct {
 // newPod makes the folder. The job is the last step; there may be an init step before.
 func newPod(t testing.TB, steps ...commands) *pod {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pod-") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "pod-") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +218,6 @@ type container struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
 	done   chan struct{}
-	once   sync.Once
 }
 
 // start starts the container of a step.
