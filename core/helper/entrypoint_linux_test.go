@@ -44,6 +44,9 @@ func TestExit(t *testing.T) {
 			if started := !exit.Started.IsZero(); started != (c.failure == "") || exit.Finished.IsZero() {
 				t.Errorf("started %v, finished %v", exit.Started, exit.Finished)
 			}
+			if exit.PeakMemory != 0 || exit.MemoryLimit != 0 || exit.OOMKills != 0 {
+				t.Errorf("the record tells of a container, and there is none: %+v", exit)
+			}
 			if (exit.Error != "") != (c.failure != "") {
 				t.Errorf("the error is %q", exit.Error)
 			}

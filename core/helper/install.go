@@ -37,7 +37,7 @@ func install(path string) error {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		return fmt.Errorf("install this program: %w", err)
+		return errors.Join(fmt.Errorf("install this program: %w", err), os.Remove(temporary))
 	}
 	return nil
 }

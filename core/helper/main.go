@@ -1,5 +1,6 @@
 // Command runner-helper is the small program beside a job's commands, in its pod or on this machine. Its only means are the
-// files it is given. It opens no network connection; in a pod its agent serves one to whoever has the job's own key.
+// files that it is given. It opens no network connection. In a pod, and only there, its agent accepts one, from whoever has the
+// job's own key.
 package main
 
 import (
@@ -20,7 +21,7 @@ Usage:
   runner-helper version            print the version
   runner-helper help               print this text
 
-"runner-helper entrypoint -h" lists the flags.
+"runner-helper entrypoint -h" lists the flags, and so does "runner-helper agent -h".
 `
 
 // codeUsage is the exit code for a command line that is not understood.

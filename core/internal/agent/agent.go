@@ -40,6 +40,8 @@ const (
 	window = 256 << 10
 	// maxMessage bounds a message: a batch with its columns, and room.
 	maxMessage = 128 << 10
+	// maxCalls bounds the calls of a connection: core has one Tail a step, a Status, and an Ack or a Cancel.
+	maxCalls = 64
 	// pingInterval and pingTimeout find out that a connection is dead on which nothing comes.
 	pingInterval = 10 * time.Second
 	pingTimeout  = 5 * time.Second
@@ -64,7 +66,7 @@ type Config struct {
 }
 
 // Serve serves until ctx ends, which says that the cluster ends the pod: then the job is ended, and Serve returns when the
-// steps are over and core has all that they wrote. It returns an error when it can't serve at all.
+// steps are over and core has all that they wrote, and knows how they ended. It returns an error when it can't serve at all.
 func Serve(ctx context.Context, c Config) error {
 	keys, err := readKeys(c.Inputs)
 	if err != nil {
@@ -84,11 +86,13 @@ func Serve(ctx context.Context, c Config) error {
 		return fmt.Errorf("listen for core: %w", err)
 	}
 	server := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(tls)),
+		grpc.Creds(credentials.NewTLS(tls)), grpc.ConnectionTimeout(connectTime), grpc.MaxConcurrentStreams(maxCalls),
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.MaxRecvMsgSize(maxMessage),
+		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingInterval, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingInterval / 2, PermitWithoutStream: true}),
 	)
+	defer server.Stop()
 	agentv1.RegisterAgentServer(server, &service{job: job})
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

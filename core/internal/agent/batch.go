@@ -24,6 +24,8 @@ func unpack(step string, m *agentv1.Records) (*record.Batch, error) {
 		return nil, fmt.Errorf("a message has %d records and flags for %d", n, len(m.GetFlags()))
 	case len(m.GetDeltas()) != 0 && len(m.GetDeltas()) != n:
 		return nil, fmt.Errorf("a message has %d records and times for %d", n, len(m.GetDeltas()))
+	case len(m.GetData()) > record.MaxBatchBytes:
+		return nil, fmt.Errorf("a message has %d bytes of text", len(m.GetData()))
 	case int(m.GetEnds()[n-1]) != len(m.GetData()):
 		return nil, fmt.Errorf("the last record of a message does not end with its data")
 	}
@@ -33,6 +35,11 @@ func unpack(step string, m *agentv1.Records) (*record.Batch, error) {
 			return nil, fmt.Errorf("the records of a message are not in order, or too long")
 		}
 		before = end
+	}
+	for _, flags := range m.GetFlags() {
+		if record.Flags(flags)&^(record.Stderr|record.Partial) != 0 {
+			return nil, fmt.Errorf("a record of a message has the flags %#x, which are not known", flags)
+		}
 	}
 	b := &record.Batch{
 		Step: step, Data: m.GetData(), Ends: m.GetEnds(), Flags: m.GetFlags(), BaseTime: m.GetBaseTime(),

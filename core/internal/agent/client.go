@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -18,31 +19,27 @@ import (
 	"github.com/podrunner/runner/core/internal/agent/agentv1"
 )
 
-// Back-off of connections and of calls.
 const (
+	// firstWait and lastWait bound the back-off of connections and of calls.
 	firstWait = 50 * time.Millisecond
 	lastWait  = 2 * time.Second
 	// connectTime bounds one attempt to connect, the handshake included.
 	connectTime = 20 * time.Second
-	// ackInterval is how often, at most, an acknowledgement is sent.
-	ackInterval = 50 * time.Millisecond
-	// flushTime is what the last acknowledgements have when a client is closed.
-	flushTime = 500 * time.Millisecond
+	// bufferBytes is the size of a connection's buffers: a batch fits.
+	bufferBytes = 32 << 10
 )
 
 // Client is core's end. It connects whenever it has no connection, and tries what has failed again, for as long as it lives.
-// Its methods are safe for concurrent use.
+// Its methods are safe for concurrent use, but for Close, which is the last one to be called.
 type Client struct {
 	conn *grpc.ClientConn
 	api  agentv1.AgentClient
-	life context.Context
-	end  context.CancelFunc
+	link *link
 	acks *acks
-	// running are the goroutines of Watch.
-	running sync.WaitGroup
-
-	mu      sync.Mutex
-	dialErr error
+	// life ends with Close; watches are the goroutines of Watch.
+	life    context.Context
+	end     context.CancelFunc
+	watches sync.WaitGroup
 }
 
 // NewClient makes a client whose connections dial makes. dial may wait until there is something to connect to.
@@ -51,22 +48,17 @@ func NewClient(keys Keys, dial func(context.Context) (net.Conn, error)) (*Client
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{}
+	c := &Client{link: &link{dial: dial}}
 	c.conn, err = grpc.NewClient("passthrough:///pod",
-		grpc.WithTransportCredentials(credentials.NewTLS(tls)),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			conn, err := dial(ctx)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.dialErr = err
-			return conn, err
-		}),
+		grpc.WithTransportCredentials(linkCredentials{credentials.NewTLS(tls), c.link}),
+		grpc.WithContextDialer(c.link.connect),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstWait, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastWait},
 			MinConnectTimeout: connectTime,
 		}),
+		grpc.WithIdleTimeout(0), // a job may be quiet for hours
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
-		grpc.WithReadBufferSize(windowBuffer), grpc.WithWriteBufferSize(windowBuffer),
+		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval, Timeout: pingTimeout, PermitWithoutStream: true}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
@@ -81,27 +73,25 @@ func NewClient(keys Keys, dial func(context.Context) (net.Conn, error)) (*Client
 	return c, nil
 }
 
-// windowBuffer is the size of a connection's buffers: a batch fits.
-const windowBuffer = 32 << 10
-
 // Connect has the client try at once to connect, if it has no connection.
 func (c *Client) Connect() {
 	c.conn.ResetConnectBackoff()
 	c.conn.Connect()
 }
 
-// LastError returns why the last attempt to connect has failed; nil when it has not.
+// LastError returns why there is no connection; nil when there is one, or none has been tried.
 func (c *Client) LastError() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.dialErr
+	if c.conn.GetState() == connectivity.Ready {
+		return nil
+	}
+	return c.link.lastError()
 }
 
 // Cancel ends the job: TERM, and KILL after grace. It tries until the helper has taken it, or ctx ends.
 func (c *Client) Cancel(ctx context.Context, grace time.Duration) error {
-	err := c.try(ctx, func(ctx context.Context) error {
+	err := c.try(ctx, func(ctx context.Context) (bool, error) {
 		_, err := c.api.Cancel(ctx, &agentv1.CancelRequest{GraceNs: int64(grace)})
-		return err
+		return false, err
 	})
 	if err != nil {
 		return fmt.Errorf("have the helper end the job: %w", err)
@@ -109,24 +99,27 @@ func (c *Client) Cancel(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
-// Ack says that the records of a step up to through are needed no longer. It does not wait; what is not sent when the
-// client is closed is sent then, if that takes no time.
+// Ack says that the records of a step up to through are needed no longer. It does not wait. It is sent within a fraction of a
+// second, and at once when it is the last one of the step or when a good deal has gathered. What is not sent when the client
+// is closed is sent then, if there is a connection.
 func (c *Client) Ack(step string, through uint64) { c.acks.add(step, through) }
 
-// Watch returns the states of the steps, until ctx ends. A reader that is slow misses some, never the last one.
+// Watch returns the states of the steps, until ctx ends or the client is closed; then it closes the channel. A reader that is
+// slow misses some, never the last one.
 func (c *Client) Watch(ctx context.Context) <-chan State {
 	states := make(chan State, 1)
-	c.running.Go(func() {
+	c.watches.Go(func() {
 		defer close(states)
-		_ = c.try(ctx, func(ctx context.Context) error {
+		_ = c.try(ctx, func(ctx context.Context) (came bool, err error) {
 			stream, err := c.api.Status(ctx, &agentv1.StatusRequest{})
 			for err == nil {
 				var m *agentv1.State
 				if m, err = stream.Recv(); err == nil {
+					came = true
 					put(states, stateOf(m))
 				}
 			}
-			return err
+			return came, err
 		})
 	})
 	return states
@@ -141,18 +134,19 @@ func put(states chan State, s State) {
 	states <- s
 }
 
-// try calls until there is no error, or ctx ends, or the client is closed.
-func (c *Client) try(ctx context.Context, call func(context.Context) error) error {
+// try calls until there is no error, or one that stays, or ctx ends, or the client is closed. A call that has got somewhere
+// before it failed is made again at once.
+func (c *Client) try(ctx context.Context, call func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		err := call(ctx)
-		if err == nil {
-			return nil
-		}
-		if final(err) {
+		somewhere, err := call(ctx)
+		if err == nil || final(err) {
 			return err
+		}
+		if somewhere {
+			wait = firstWait
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return errors.Join(err, c.LastError())
@@ -163,7 +157,7 @@ func (c *Client) try(ctx context.Context, call func(context.Context) error) erro
 // final tells whether an error stays when the call is made again.
 func final(err error) bool {
 	switch status.Code(err) {
-	case codes.InvalidArgument, codes.Unimplemented, codes.OutOfRange:
+	case codes.InvalidArgument, codes.Unimplemented, codes.FailedPrecondition, codes.DataLoss:
 		return true
 	}
 	return false
@@ -185,7 +179,7 @@ func (c *Client) Close() error {
 	c.acks.flush()
 	c.end()
 	c.acks.wait()
-	c.running.Wait()
+	c.watches.Wait()
 	if err := c.conn.Close(); err != nil {
 		return fmt.Errorf("close the connection to the helper: %w", err)
 	}

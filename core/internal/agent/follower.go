@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/core/internal/agent/agentv1"
 	"github.com/podrunner/runner/core/internal/record"
@@ -20,14 +19,19 @@ import (
 // ErrSkipped says that a step was not run.
 var ErrSkipped = errors.New("the step was not run")
 
+// errClientClosed says that the client of a follower has been closed.
+var errClientClosed = errors.New("the client is closed")
+
 // Follower reads the output of one step, over as many connections as it takes. It is for one goroutine at a time.
 type Follower struct {
 	client *Client
 	step   string
 	tally  spool.Tally
 	stream grpc.ServerStreamingClient[agentv1.TailResponse]
-	// hangUp ends the stream; wait is the back-off before the next one.
-	hangUp context.CancelFunc
+	// hangUp ends the stream, also from another goroutine; hanging guards it.
+	hangUp  context.CancelFunc
+	hanging sync.Mutex
+	// wait is the back-off before the next stream.
 	wait   time.Duration
 	exit   *spool.Exit
 	ending *Ending
@@ -35,35 +39,35 @@ type Follower struct {
 }
 
 // Follow reads a step from its first record on.
-func (c *Client) Follow(step string) *Follower { return &Follower{client: c, step: step} }
+func (c *Client) Follow(step string) *Follower {
+	return &Follower{client: c, step: step, hangUp: func() {}}
+}
 
 // Next returns the next records. A connection that is lost is made anew, and the records go on where they were. Behind the
 // last record the error is io.EOF when there is an exit record, spool.ErrNoExit when there is none and the step is over,
-// and ErrSkipped when it was not run; these are final. When ctx ends it is ctx's cause.
+// ErrSkipped when it was not run, and a spool.ReleasedError when the next record has been acknowledged already; these are
+// final. When ctx ends it is ctx's cause.
 func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	defer context.AfterFunc(ctx, func() { f.end() })()
+	defer context.AfterFunc(ctx, f.end)()
 	for {
-		m, err := f.receive(ctx)
+		batch, err := f.receive(ctx)
 		switch {
-		case err == nil && m.GetEnd() != nil:
-			f.err = f.finish(m.GetEnd())
-			return nil, f.err
 		case err == nil:
-			batch, err := f.take(m.GetRecords())
-			if err == nil {
-				f.wait = 0
-				return batch, nil
-			}
-			f.client.setError(err)
+			f.wait = 0
+			return batch, nil
+		case f.err != nil:
+			f.close()
+			return nil, f.err
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case f.client.life.Err() != nil:
-			return nil, errors.New("the client is closed")
+			return nil, errClientClosed
 		case final(err):
 			f.err = f.reason(err)
+			f.close()
 			return nil, f.err
 		}
 		f.close()
@@ -76,11 +80,9 @@ func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 
 // end makes a Next that waits return.
 func (f *Follower) end() {
-	f.client.mu.Lock()
-	defer f.client.mu.Unlock()
-	if f.hangUp != nil {
-		f.hangUp()
-	}
+	f.hanging.Lock()
+	defer f.hanging.Unlock()
+	f.hangUp()
 }
 
 func (f *Follower) close() {
@@ -88,27 +90,42 @@ func (f *Follower) close() {
 	f.stream = nil
 }
 
-// receive returns the next message, of a new stream if there is none.
-func (f *Follower) receive(ctx context.Context) (*agentv1.TailResponse, error) {
-	if f.stream == nil {
-		life, hangUp := context.WithCancel(f.client.life)
-		f.client.mu.Lock()
-		f.hangUp = hangUp
-		f.client.mu.Unlock()
-		if ctx.Err() != nil { // it may have ended before it could hang up
-			hangUp()
-			return nil, context.Cause(ctx)
-		}
-		stream, err := f.client.api.Tail(life, &agentv1.TailRequest{Step: f.step, From: f.tally.Records + 1})
-		if err != nil {
-			return nil, err
-		}
-		f.stream = stream
+// receive returns the records of the next message. When it is the End, it sets f.err and returns it.
+func (f *Follower) receive(ctx context.Context) (*record.Batch, error) {
+	if err := f.open(ctx); err != nil {
+		return nil, err
 	}
-	return f.stream.Recv()
+	m, err := f.stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	if end := m.GetEnd(); end != nil {
+		f.err = f.finish(end)
+		return nil, f.err
+	}
+	return f.take(m.GetRecords())
 }
 
-// take makes a batch of a message, and counts it.
+// open opens a stream, if there is none.
+func (f *Follower) open(ctx context.Context) error {
+	if f.stream != nil {
+		return nil
+	}
+	life, hangUp := context.WithCancel(f.client.life)
+	f.hanging.Lock()
+	f.hangUp = hangUp
+	f.hanging.Unlock()
+	if ctx.Err() != nil { // it may have ended before there was something to hang up
+		hangUp()
+		return context.Cause(ctx)
+	}
+	stream, err := f.client.api.Tail(life, &agentv1.TailRequest{Step: f.step, From: f.tally.Records + 1})
+	f.stream = stream
+	return err
+}
+
+// take makes a batch of a message, and counts it. What is not the next batch is the fault of the connection, or of whoever is
+// at its end; the next one may do better.
 func (f *Follower) take(m *agentv1.Records) (*record.Batch, error) {
 	if m.GetFirst() != f.tally.Records+1 {
 		return nil, fmt.Errorf("the helper sent record %d in the place of %d", m.GetFirst(), f.tally.Records+1)
@@ -118,30 +135,31 @@ func (f *Follower) take(m *agentv1.Records) (*record.Batch, error) {
 		return nil, err
 	}
 	f.tally.AddBatch(batch)
+	f.client.acks.received(f.step, batch.Len(), len(batch.Data))
 	return batch, nil
 }
 
 // finish takes the end of the step.
 func (f *Follower) finish(end *agentv1.End) error {
-	f.close()
 	f.ending = endingOf(end.GetEnding())
+	err := spool.ErrNoExit
 	switch {
 	case len(end.GetExit()) > 0:
 		var exit spool.Exit
 		if err := json.Unmarshal(end.GetExit(), &exit); err != nil {
 			return fmt.Errorf("read the exit record of step %q: %w", f.step, err)
 		}
-		f.exit = &exit
-		return io.EOF
+		f.exit, err = &exit, io.EOF
 	case end.GetSkipped():
-		return ErrSkipped
+		err = ErrSkipped
 	}
-	return spool.ErrNoExit
+	f.client.acks.ended(f.step)
+	return err
 }
 
 func (f *Follower) reason(err error) error {
-	if status.Code(err) == codes.OutOfRange {
-		return fmt.Errorf("the log of step %q can't be read from record %d on: %s", f.step, f.tally.Records+1, status.Convert(err).Message())
+	if gone := released(err, f.tally.Records+1); gone != nil {
+		err = gone
 	}
 	return fmt.Errorf("read the log of step %q: %w", f.step, err)
 }
@@ -160,10 +178,3 @@ func (f *Follower) Ending() *Ending { return f.ending }
 
 // Tally returns that of all records that Next has returned.
 func (f *Follower) Tally() spool.Tally { return f.tally }
-
-// setError takes note of why the connection is of no use.
-func (c *Client) setError(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dialErr = err
-}

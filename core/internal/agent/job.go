@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,17 +20,17 @@ type job struct {
 	running sync.WaitGroup
 
 	mu sync.Mutex
-	// changed is closed, and replaced, when what follows or a step has changed.
-	changed chan struct{}
-	ending  *Ending
-	// grace is that of the ending.
+	// changed is closed, and replaced, when the state has changed, progress also when core has fetched more of it.
+	changed, progress chan struct{}
+	ending            *Ending
+	// grace is the shortest one of those who asked the job to end.
 	grace time.Duration
-	// current is the step that runs; nil between steps.
+	// current is the step that runs and can be told to end; nil between steps.
 	current *step
 }
 
 func newJob(c Config) (*job, error) {
-	j := &job{config: c, changed: make(chan struct{})}
+	j := &job{config: c, changed: make(chan struct{}), progress: make(chan struct{})}
 	j.life, j.stop = context.WithCancel(context.Background())
 	for _, name := range c.Names {
 		s, err := newStep(c, name)
@@ -59,27 +60,33 @@ func (j *job) close() {
 	j.running.Wait()
 }
 
+// Why steps are not run.
+const (
+	whyEnding = "the job is to end"
+	whyFailed = "the step before it has not ended well"
+)
+
 // run lets the steps run, each when the one before has ended well.
 func (j *job) run() {
-	var timer *time.Timer
+	var lifetime *time.Timer
 	for i, s := range j.steps {
-		if !j.awaitStep(s) {
-			j.skip(j.steps[i:])
+		if !j.await(s) {
+			j.skip(j.steps[i:], whyEnding)
 			return
 		}
-		if timer == nil && j.config.Lifetime > 0 {
-			timer = time.AfterFunc(j.config.Lifetime, func() { j.end(Ending{Why: Lifetime, At: time.Now()}, j.config.Grace) })
-			defer timer.Stop()
+		if lifetime == nil && j.config.Lifetime > 0 {
+			lifetime = time.AfterFunc(j.config.Lifetime, func() { j.end(Ending{Why: Lifetime, At: time.Now()}, j.config.Grace) })
+			defer lifetime.Stop()
 		}
 		if !j.runStep(s) {
-			j.skip(j.steps[i+1:])
+			j.skip(j.steps[i+1:], whyFailed)
 			return
 		}
 	}
 }
 
-// awaitStep waits for the container of a step; false when the job is to end.
-func (j *job) awaitStep(s *step) bool {
+// await waits for the container of a step; false when the job is to end.
+func (j *job) await(s *step) bool {
 	for {
 		j.mu.Lock()
 		changed, ending := j.changed, j.ending
@@ -89,7 +96,7 @@ func (j *job) awaitStep(s *step) bool {
 		}
 		select {
 		case <-s.connected:
-			return true
+			return j.begin(s)
 		case <-changed:
 		case <-j.life.Done():
 			return false
@@ -97,27 +104,31 @@ func (j *job) awaitStep(s *step) bool {
 	}
 }
 
-// runStep lets a step run to its end, and returns whether the next one may.
-func (j *job) runStep(s *step) bool {
+// begin has a step run, unless the job is to end.
+func (j *job) begin(s *step) bool {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.ending != nil {
-		j.mu.Unlock()
-		j.skip([]*step{s})
 		return false
 	}
-	j.current = s
+	j.config.Log.Printf("step %q runs", s.name)
 	j.change(s, Running)
-	j.mu.Unlock()
-	err := s.run()
+	return true
+}
+
+// runStep lets a step run to its end, and returns whether the next one may.
+func (j *job) runStep(s *step) bool {
+	err := s.hand()
+	if err == nil {
+		j.handed(s)
+		err = s.wait()
+	}
 	exit, exitErr := spool.ReadExit(s.spool)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.current = nil
 	if exitErr != nil {
-		j.config.Log.Printf("step %q ended and left no exit record: %v", s.name, exitErr)
-		if err != nil {
-			j.config.Log.Printf("step %q: %v", s.name, err)
-		}
+		j.config.Log.Printf("step %q is gone: %v", s.name, errors.Join(exitErr, err))
 		j.change(s, Gone)
 		return false
 	}
@@ -127,25 +138,44 @@ func (j *job) runStep(s *step) bool {
 	return exit.Code == 0 && exit.Failure == ""
 }
 
-func (j *job) skip(steps []*step) {
+// handed says that a step has its input and can be told to end, and tells it if that is asked for already.
+func (j *job) handed(s *step) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range steps {
-		j.change(s, Skipped)
-		s.skip()
+	j.current = s
+	ending, grace := j.ending, j.grace
+	j.mu.Unlock()
+	if ending != nil {
+		s.cancel(grace)
 	}
 }
 
-// end asks the job to end; the first one who asks is the one who is told of. A later one may shorten the grace.
-func (j *job) end(ending Ending, grace time.Duration) {
+func (j *job) skip(steps []*step, why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for _, s := range steps {
+		j.config.Log.Printf("step %q is not run: %s", s.name, why)
+		j.change(s, Skipped)
+		s.skip(why)
+	}
+}
+
+// end asks the job to end; the first one who asks is the one who is told of. Of a later one only a shorter grace counts.
+func (j *job) end(ending Ending, grace time.Duration) {
+	j.mu.Lock()
+	if j.ending != nil && grace >= j.grace {
+		j.mu.Unlock()
+		return
+	}
+	j.grace = grace
 	if j.ending == nil {
-		j.ending, j.grace = &ending, grace
+		j.config.Log.Printf("the job is to end: %s", ending.Why)
+		j.ending = &ending
 		j.notify()
 	}
-	if j.current != nil {
-		j.current.cancel(grace)
+	current := j.current
+	j.mu.Unlock()
+	if current != nil {
+		current.cancel(grace)
 	}
 }
 
@@ -158,9 +188,17 @@ func (j *job) change(s *step, phase Phase) {
 	j.notify()
 }
 
+// notify wakes those who wait for another state. The caller holds the lock.
 func (j *job) notify() {
 	close(j.changed)
 	j.changed = make(chan struct{})
+	j.fetchedMore()
+}
+
+// fetchedMore wakes those who wait for core. The caller holds the lock.
+func (j *job) fetchedMore() {
+	close(j.progress)
+	j.progress = make(chan struct{})
 }
 
 // state returns the state, and a channel that is closed when it is another one.
@@ -184,27 +222,20 @@ func (j *job) step(name string) *step {
 	return nil
 }
 
-// fetched takes note of how far core has fetched a step.
-func (j *job) fetched(s *step, through uint64) {
+// acked takes note of how far core has fetched a step.
+func (j *job) acked(s *step, through uint64, end bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s.acked = max(s.acked, through)
-	j.notify()
-}
-
-// told takes note that core was told of the end of a step.
-func (j *job) told(s *step) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s.told = true
-	j.notify()
+	s.taken = s.taken || end
+	j.fetchedMore()
 }
 
 // awaitFetched waits until all steps are over and core has what they wrote. The kubelet bounds the wait.
 func (j *job) awaitFetched() {
 	for {
 		j.mu.Lock()
-		done, changed := true, j.changed
+		done, progress := true, j.progress
 		for _, s := range j.steps {
 			done = done && s.fetched()
 		}
@@ -212,6 +243,6 @@ func (j *job) awaitFetched() {
 		if done {
 			return
 		}
-		<-changed
+		<-progress
 	}
 }

@@ -17,8 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketTime is what a helper that is just being started has to make the socket of a step.
-const socketTime = 30 * time.Second
+const (
+	// socketTime is what a helper that is just being started has to make the socket of a step.
+	socketTime = 30 * time.Second
+	// socketInterval is how often a step looks for it where the events of its directory can't be had: the limit of inotify
+	// instances is one for all pods of a user on a node.
+	socketInterval = 100 * time.Millisecond
+)
 
 // codeTold is the exit code of an entrypoint that was told to end before it was its turn.
 const codeTold = 128 + int(unix.SIGTERM)
@@ -87,23 +92,30 @@ func readControl(path string) (Input, io.Reader, error) {
 // connectControl connects as soon as there is a socket: the container of the helper is started first, but its program
 // may not have come so far.
 func connectControl(path string) (net.Conn, error) {
+	var events <-chan fsnotify.Event
+	var again <-chan time.Time
 	watch, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer func() { _ = watch.Close() }()
-		err = watch.Add(filepath.Dir(path))
+		events, err = watch.Events, watch.Add(filepath.Dir(path))
+	}
+	if err != nil {
+		tick := time.NewTicker(socketInterval)
+		defer tick.Stop()
+		again = tick.C
 	}
 	deadline := time.NewTimer(socketTime)
 	defer deadline.Stop()
 	for {
-		conn, dialErr := net.Dial("unix", path)
-		if dialErr == nil || !errors.Is(dialErr, fs.ErrNotExist) || err != nil {
-			return conn, dialErr
+		conn, err := net.Dial("unix", path)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return conn, err
 		}
 		select {
-		case <-watch.Events:
-		case <-watch.Errors:
+		case <-events:
+		case <-again:
 		case <-deadline.C:
-			return nil, dialErr
+			return nil, err
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 // Input is what a helper tells the entrypoint of a step, in one line of JSON, when it is the step's turn.
 type Input struct {
 	Commands []string `json:"commands,omitempty"`
-	// Env are variables, "KEY=VALUE", that go before those of the container.
+	// Env are variables, "KEY=VALUE", that take the place of those of the container.
 	Env []string `json:"env,omitempty"`
-	// Skip says that there is nothing to do.
-	Skip bool `json:"skip,omitempty"`
+	// Skip says why there is nothing to do; empty when there is.
+	Skip string `json:"skip,omitempty"`
 }
 
 // Line returns the line.

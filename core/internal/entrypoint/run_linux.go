@@ -40,7 +40,7 @@ func Run(c Config) (int, error) {
 		return codeTold, nil
 	case err != nil:
 		return CodeBroken, err
-	case input.Skip:
+	case input.Skip != "":
 		return 0, nil
 	}
 	remove, err := remover(c.Remove)

@@ -179,6 +179,9 @@ func (s *step) finish() (int, error) {
 		code = 128 + signal
 	}
 	if s.lost {
+		if code == 0 { // the command has taken TERM for a reason to end well; nobody knows what it ended
+			code = CodeBroken
+		}
 		return code, errors.Join(s.out.Close(), s.remove())
 	}
 	exit := spool.Exit{Code: code, Signal: signal, Started: s.started, Finished: s.ended, Asked: s.asked}

@@ -1,8 +1,8 @@
 // Package spool keeps the output of one step in files, between the process that reads it from the step's pipes and those
 // that want it: one writer, any number of readers, which may be other processes and may start and stop at any time.
 //
-// A spool is a directory (0700) of segments (0600, unless it is Shared): output that nobody has masked yet holds secrets. A segment is
-// named after the sequence number of its first record and begins with a header; frames follow:
+// A spool is a directory (0700) of segments (0600): output that nobody has masked yet holds secrets. One that is shared lets
+// other users in. A segment is named after the sequence number of its first record and begins with a header; frames follow:
 //
 //	header   "RSPOOL1\n", first sequence number (8), checksum so far (4), CRC32C of these 20 bytes (4)
 //	frame    CRC32C of all that follows in the frame (4), length of what follows the length (4),

@@ -149,6 +149,16 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
+func TestSharedModes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	mustAppend(t, newWriter(t, dir, Options{Shared: true}), some(1, 3))
+	for path, want := range map[string]os.FileMode{dir: 0o777, segmentPath(dir, 1): 0o644} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, %v, want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
 func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	mustAppend(t, newWriter(t, dir, Options{SegmentBytes: 1}), some(1, 3))

@@ -31,6 +31,16 @@ type Options struct {
 	Shared bool
 }
 
+// makeDir makes the directory, if it is not there. Who may remove a segment is a matter of the directory.
+func (o Options) makeDir(dir string) error {
+	_, missing := os.Stat(dir)
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil && o.Shared && errors.Is(missing, fs.ErrNotExist) {
+		err = os.Chmod(dir, 0o777) // whatever the umask is
+	}
+	return err
+}
+
 // mode is that of the segments.
 func (o Options) mode() os.FileMode {
 	if o.Shared {
@@ -83,7 +93,7 @@ func NewWriter(dir string, opts Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := opts.makeDir(dir); err != nil {
 		return nil, fmt.Errorf("make spool: %w", err)
 	}
 	w := &Writer{dir: dir, opts: opts}

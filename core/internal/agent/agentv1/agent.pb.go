@@ -144,7 +144,8 @@ func (Why) EnumDescriptor() ([]byte, []int) {
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Step  string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	// Number of the first record that is wanted; the first one of a step is 1.
+	// Number of the first record that is wanted; the first one of a step is 1. When it has been released the call fails with
+	// FAILED_PRECONDITION and the detail Released.
 	From          uint64 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -194,6 +195,51 @@ func (x *TailRequest) GetFrom() uint64 {
 	return 0
 }
 
+type Released struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the oldest record that is left.
+	First         uint64 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Released) Reset() {
+	*x = Released{}
+	mi := &file_agentv1_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Released) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Released) ProtoMessage() {}
+
+func (x *Released) ProtoReflect() protoreflect.Message {
+	mi := &file_agentv1_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Released.ProtoReflect.Descriptor instead.
+func (*Released) Descriptor() ([]byte, []int) {
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Released) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Content:
@@ -207,7 +253,7 @@ type TailResponse struct {
 
 func (x *TailResponse) Reset() {
 	*x = TailResponse{}
-	mi := &file_agentv1_agent_proto_msgTypes[1]
+	mi := &file_agentv1_agent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -219,7 +265,7 @@ func (x *TailResponse) String() string {
 func (*TailResponse) ProtoMessage() {}
 
 func (x *TailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[1]
+	mi := &file_agentv1_agent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -232,7 +278,7 @@ func (x *TailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailResponse.ProtoReflect.Descriptor instead.
 func (*TailResponse) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{1}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TailResponse) GetContent() isTailResponse_Content {
@@ -296,7 +342,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_agentv1_agent_proto_msgTypes[2]
+	mi := &file_agentv1_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -308,7 +354,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[2]
+	mi := &file_agentv1_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -321,7 +367,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{2}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Records) GetFirst() uint64 {
@@ -380,7 +426,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_agentv1_agent_proto_msgTypes[3]
+	mi := &file_agentv1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +438,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[3]
+	mi := &file_agentv1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +451,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{3}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *End) GetExit() []byte {
@@ -433,14 +479,16 @@ type AckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Step  string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
 	// Number of the last record that is not needed.
-	Through       uint64 `protobuf:"varint,2,opt,name=through,proto3" json:"through,omitempty"`
+	Through uint64 `protobuf:"varint,2,opt,name=through,proto3" json:"through,omitempty"`
+	// The End of the step has come. A helper that is told to end waits for that, and for all records to be acknowledged.
+	End           bool `protobuf:"varint,3,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_agentv1_agent_proto_msgTypes[4]
+	mi := &file_agentv1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +500,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[4]
+	mi := &file_agentv1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +513,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{4}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AckRequest) GetStep() string {
@@ -482,6 +530,13 @@ func (x *AckRequest) GetThrough() uint64 {
 	return 0
 }
 
+func (x *AckRequest) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
 type AckResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -490,7 +545,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_agentv1_agent_proto_msgTypes[5]
+	mi := &file_agentv1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +557,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[5]
+	mi := &file_agentv1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +570,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{5}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 type CancelRequest struct {
@@ -527,7 +582,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_agentv1_agent_proto_msgTypes[6]
+	mi := &file_agentv1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +594,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[6]
+	mi := &file_agentv1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +607,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{6}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CancelRequest) GetGraceNs() int64 {
@@ -570,7 +625,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_agentv1_agent_proto_msgTypes[7]
+	mi := &file_agentv1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +637,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[7]
+	mi := &file_agentv1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +650,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{7}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 type StatusRequest struct {
@@ -606,7 +661,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_agentv1_agent_proto_msgTypes[8]
+	mi := &file_agentv1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +673,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[8]
+	mi := &file_agentv1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +686,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{8}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 type State struct {
@@ -645,7 +700,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_agentv1_agent_proto_msgTypes[9]
+	mi := &file_agentv1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +712,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[9]
+	mi := &file_agentv1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +725,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{9}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *State) GetSteps() []*Step {
@@ -697,7 +752,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_agentv1_agent_proto_msgTypes[10]
+	mi := &file_agentv1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +764,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[10]
+	mi := &file_agentv1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +777,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{10}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Step) GetName() string {
@@ -750,7 +805,7 @@ type Ending struct {
 
 func (x *Ending) Reset() {
 	*x = Ending{}
-	mi := &file_agentv1_agent_proto_msgTypes[11]
+	mi := &file_agentv1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +817,7 @@ func (x *Ending) String() string {
 func (*Ending) ProtoMessage() {}
 
 func (x *Ending) ProtoReflect() protoreflect.Message {
-	mi := &file_agentv1_agent_proto_msgTypes[11]
+	mi := &file_agentv1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +830,7 @@ func (x *Ending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ending.ProtoReflect.Descriptor instead.
 func (*Ending) Descriptor() ([]byte, []int) {
-	return file_agentv1_agent_proto_rawDescGZIP(), []int{11}
+	return file_agentv1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ending) GetWhy() Why {
@@ -799,7 +854,9 @@ const file_agentv1_agent_proto_rawDesc = "" +
 	"\x13agentv1/agent.proto\x12\x0frunner.agent.v1\"5\n" +
 	"\vTailRequest\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\x04R\x04from\"y\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\" \n" +
+	"\bReleased\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x04R\x05first\"y\n" +
 	"\fTailResponse\x124\n" +
 	"\arecords\x18\x01 \x01(\v2\x18.runner.agent.v1.RecordsH\x00R\arecords\x12(\n" +
 	"\x03end\x18\x02 \x01(\v2\x14.runner.agent.v1.EndH\x00R\x03endB\t\n" +
@@ -814,11 +871,12 @@ const file_agentv1_agent_proto_rawDesc = "" +
 	"\x03End\x12\x12\n" +
 	"\x04exit\x18\x01 \x01(\fR\x04exit\x12\x18\n" +
 	"\askipped\x18\x02 \x01(\bR\askipped\x12/\n" +
-	"\x06ending\x18\x03 \x01(\v2\x17.runner.agent.v1.EndingR\x06ending\":\n" +
+	"\x06ending\x18\x03 \x01(\v2\x17.runner.agent.v1.EndingR\x06ending\"L\n" +
 	"\n" +
 	"AckRequest\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x18\n" +
-	"\athrough\x18\x02 \x01(\x04R\athrough\"\r\n" +
+	"\athrough\x18\x02 \x01(\x04R\athrough\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\bR\x03end\"\r\n" +
 	"\vAckResponse\"*\n" +
 	"\rCancelRequest\x12\x19\n" +
 	"\bgrace_ns\x18\x01 \x01(\x10R\agraceNs\"\x10\n" +
@@ -865,39 +923,40 @@ func file_agentv1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agentv1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_agentv1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agentv1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_agentv1_agent_proto_goTypes = []any{
 	(Phase)(0),             // 0: runner.agent.v1.Phase
 	(Why)(0),               // 1: runner.agent.v1.Why
 	(*TailRequest)(nil),    // 2: runner.agent.v1.TailRequest
-	(*TailResponse)(nil),   // 3: runner.agent.v1.TailResponse
-	(*Records)(nil),        // 4: runner.agent.v1.Records
-	(*End)(nil),            // 5: runner.agent.v1.End
-	(*AckRequest)(nil),     // 6: runner.agent.v1.AckRequest
-	(*AckResponse)(nil),    // 7: runner.agent.v1.AckResponse
-	(*CancelRequest)(nil),  // 8: runner.agent.v1.CancelRequest
-	(*CancelResponse)(nil), // 9: runner.agent.v1.CancelResponse
-	(*StatusRequest)(nil),  // 10: runner.agent.v1.StatusRequest
-	(*State)(nil),          // 11: runner.agent.v1.State
-	(*Step)(nil),           // 12: runner.agent.v1.Step
-	(*Ending)(nil),         // 13: runner.agent.v1.Ending
+	(*Released)(nil),       // 3: runner.agent.v1.Released
+	(*TailResponse)(nil),   // 4: runner.agent.v1.TailResponse
+	(*Records)(nil),        // 5: runner.agent.v1.Records
+	(*End)(nil),            // 6: runner.agent.v1.End
+	(*AckRequest)(nil),     // 7: runner.agent.v1.AckRequest
+	(*AckResponse)(nil),    // 8: runner.agent.v1.AckResponse
+	(*CancelRequest)(nil),  // 9: runner.agent.v1.CancelRequest
+	(*CancelResponse)(nil), // 10: runner.agent.v1.CancelResponse
+	(*StatusRequest)(nil),  // 11: runner.agent.v1.StatusRequest
+	(*State)(nil),          // 12: runner.agent.v1.State
+	(*Step)(nil),           // 13: runner.agent.v1.Step
+	(*Ending)(nil),         // 14: runner.agent.v1.Ending
 }
 var file_agentv1_agent_proto_depIdxs = []int32{
-	4,  // 0: runner.agent.v1.TailResponse.records:type_name -> runner.agent.v1.Records
-	5,  // 1: runner.agent.v1.TailResponse.end:type_name -> runner.agent.v1.End
-	13, // 2: runner.agent.v1.End.ending:type_name -> runner.agent.v1.Ending
-	12, // 3: runner.agent.v1.State.steps:type_name -> runner.agent.v1.Step
-	13, // 4: runner.agent.v1.State.ending:type_name -> runner.agent.v1.Ending
+	5,  // 0: runner.agent.v1.TailResponse.records:type_name -> runner.agent.v1.Records
+	6,  // 1: runner.agent.v1.TailResponse.end:type_name -> runner.agent.v1.End
+	14, // 2: runner.agent.v1.End.ending:type_name -> runner.agent.v1.Ending
+	13, // 3: runner.agent.v1.State.steps:type_name -> runner.agent.v1.Step
+	14, // 4: runner.agent.v1.State.ending:type_name -> runner.agent.v1.Ending
 	0,  // 5: runner.agent.v1.Step.phase:type_name -> runner.agent.v1.Phase
 	1,  // 6: runner.agent.v1.Ending.why:type_name -> runner.agent.v1.Why
 	2,  // 7: runner.agent.v1.Agent.Tail:input_type -> runner.agent.v1.TailRequest
-	6,  // 8: runner.agent.v1.Agent.Ack:input_type -> runner.agent.v1.AckRequest
-	8,  // 9: runner.agent.v1.Agent.Cancel:input_type -> runner.agent.v1.CancelRequest
-	10, // 10: runner.agent.v1.Agent.Status:input_type -> runner.agent.v1.StatusRequest
-	3,  // 11: runner.agent.v1.Agent.Tail:output_type -> runner.agent.v1.TailResponse
-	7,  // 12: runner.agent.v1.Agent.Ack:output_type -> runner.agent.v1.AckResponse
-	9,  // 13: runner.agent.v1.Agent.Cancel:output_type -> runner.agent.v1.CancelResponse
-	11, // 14: runner.agent.v1.Agent.Status:output_type -> runner.agent.v1.State
+	7,  // 8: runner.agent.v1.Agent.Ack:input_type -> runner.agent.v1.AckRequest
+	9,  // 9: runner.agent.v1.Agent.Cancel:input_type -> runner.agent.v1.CancelRequest
+	11, // 10: runner.agent.v1.Agent.Status:input_type -> runner.agent.v1.StatusRequest
+	4,  // 11: runner.agent.v1.Agent.Tail:output_type -> runner.agent.v1.TailResponse
+	8,  // 12: runner.agent.v1.Agent.Ack:output_type -> runner.agent.v1.AckResponse
+	10, // 13: runner.agent.v1.Agent.Cancel:output_type -> runner.agent.v1.CancelResponse
+	12, // 14: runner.agent.v1.Agent.Status:output_type -> runner.agent.v1.State
 	11, // [11:15] is the sub-list for method output_type
 	7,  // [7:11] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
@@ -910,7 +969,7 @@ func file_agentv1_agent_proto_init() {
 	if File_agentv1_agent_proto != nil {
 		return
 	}
-	file_agentv1_agent_proto_msgTypes[1].OneofWrappers = []any{
+	file_agentv1_agent_proto_msgTypes[2].OneofWrappers = []any{
 		(*TailResponse_Records)(nil),
 		(*TailResponse_End)(nil),
 	}
@@ -920,7 +979,7 @@ func file_agentv1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agentv1_agent_proto_rawDesc), len(file_agentv1_agent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
