@@ -330,7 +330,7 @@ func TestNodeLost(t *testing.T) {
 	s := newSpace(t, nil)
 	c := s.start(job([]string{"echo ready", "sleep 1000"}), `grace = "1s"
 tolerations = [
-  { key = "node.kubernetes.io/unreachable", operator = "Exists", effect = "NoExecute", tolerationSeconds = 1 },
+  { key = "node.kubernetes.io/unreachable", operator = "Exists", effect = "NoExecute", tolerationSeconds = 0 },
 ]`)
 	c.line("ready")
 	node := s.pod(func(p *corev1.Pod) bool { return p.Spec.NodeName != "" }).Spec.NodeName
