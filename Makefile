@@ -68,9 +68,9 @@ demo: build ## Run the example job on this machine, through three processors
 	bin/core test -f examples/job.yaml --executor local
 
 .PHONY: cluster
-cluster: build $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
+cluster: build helper-image $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
 	$(CLUSTER) up
-	@if [ -e bin/images/runner-helper.tar ]; then $(CLUSTER) load bin/images/runner-helper.tar; fi
+	$(CLUSTER) load bin/images/runner-helper.tar
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## End that Kubernetes and remove all that it has made
