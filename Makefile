@@ -35,6 +35,17 @@ build: ## Build all binaries into bin/
 	@for p in $(PLUGINS); do echo "build $$p"; \
 		$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/plugins/runner-$$p ./plugins/$$p; done
 
+.PHONY: helper-image
+helper-image: $(TOOLS)/helperimage ## Build the image of runner-helper, an OCI archive, with no container engine
+	@for arch in amd64 arm64; do echo "build runner-helper for linux/$$arch"; mkdir -p build/helper/$$arch; \
+		(cd core && GOWORK=off GOOS=linux GOARCH=$$arch $(GOBUILD) -buildvcs=false -tags $(HELPER_TAGS) \
+			-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/runner-helper ./helper); done
+	@$(TOOLS)/helperimage -binaries build/helper -reference $(HELPER_IMAGE) -version $(VERSION) -out bin/images/runner-helper.tar
+
+# By itself, as the other tools take minutes and are not needed for it.
+$(TOOLS)/helperimage: tools/go.mod tools/go.sum $(shell find tools/helperimage -type f -not -name '*_test.go')
+	@cd tools && GOWORK=off go build -trimpath -o $@ ./helperimage
+
 .PHONY: generate
 generate: $(TOOLS)/built ## Generate code from the .proto files
 	@for dir in $(PROTOS); do $(TOOLS)/protogen $$dir; done
@@ -57,9 +68,9 @@ demo: build ## Run the example job on this machine, through three processors
 	bin/core test -f examples/job.yaml --executor local
 
 .PHONY: cluster
-cluster: build $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
+cluster: build helper-image $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
 	$(CLUSTER) up
-	@if [ -e bin/images/runner-helper.tar ]; then $(CLUSTER) load bin/images/runner-helper.tar; fi
+	$(CLUSTER) load bin/images/runner-helper.tar
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## End that Kubernetes and remove all that it has made
@@ -80,6 +91,7 @@ test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
 test-unit: $(TOOLS)/built ## Run the tests of every module
+	cd tools && GOWORK=off $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./...
 	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
