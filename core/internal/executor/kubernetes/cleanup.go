@@ -48,6 +48,9 @@ func (r *run) delete(ctx context.Context) error {
 		})
 	})
 	wg.Wait()
+	if errs[0] != nil { // nothing has told the pod to go
+		return errors.Join(errs[:]...)
+	}
 	return errors.Join(append(errs[:], r.awaitGone(ctx))...)
 }
 
