@@ -16,6 +16,9 @@ const closeGrace = 1
 
 // Close implements executor.Run. It returns when the pod is gone, so that nothing of the job runs any more.
 func (r *run) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.end()
 	<-r.supervised
 	r.helpers.Wait()

@@ -119,7 +119,7 @@ func (r *run) Ack(n uint64) {
 	}
 	if !p.noting {
 		p.noting = true
-		r.helpers.Go(r.noteDelivered)
+		r.start(r.noteDelivered)
 	}
 }
 
