@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
 
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,15 +18,24 @@ type budget struct {
 	client    kubernetes.Interface
 	namespace string
 
-	mu   sync.Mutex
+	// turn holds a value while somebody makes the budget: others wait for their turn as long as their contexts last.
+	turn chan struct{}
 	made bool
+}
+
+func newBudget(client kubernetes.Interface, namespace string) *budget {
+	return &budget{client: client, namespace: namespace, turn: make(chan struct{}, 1)}
 }
 
 // ensure makes the budget, once. Its minimum is an integer that is never reached, for that is what the API documents for
 // pods with no controller; so no eviction is allowed while a job runs.
 func (b *budget) ensure(ctx context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the PodDisruptionBudget of the jobs: %w", context.Cause(ctx))
+	}
+	defer func() { <-b.turn }()
 	if b.made {
 		return nil
 	}

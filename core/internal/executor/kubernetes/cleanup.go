@@ -16,6 +16,9 @@ const closeGrace = 1
 
 // Close implements executor.Run. It returns when the pod is gone, so that nothing of the job runs any more.
 func (r *run) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.end()
 	<-r.supervised
 	r.helpers.Wait()
@@ -48,6 +51,9 @@ func (r *run) delete(ctx context.Context) error {
 		})
 	})
 	wg.Wait()
+	if errs[0] != nil { // nothing has told the pod to go
+		return errors.Join(errs[:]...)
+	}
 	return errors.Join(append(errs[:], r.awaitGone(ctx))...)
 }
 

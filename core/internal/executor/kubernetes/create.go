@@ -65,7 +65,7 @@ func (r *run) createOwner(ctx context.Context, c *corev1.ConfigMap) (types.UID, 
 		}
 		there, err := api.Get(ctx, c.Name, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("look at the job's ConfigMap, which exists already: %w", err)
+			return lookAt("ConfigMap", err)
 		}
 		if there.DeletionTimestamp != nil {
 			return &passing{fmt.Errorf("the job's ConfigMap of an earlier run is still being deleted")}
@@ -89,7 +89,7 @@ func (r *run) createSecret(ctx context.Context, p payload, owner types.UID) erro
 		}
 		there, err := api.Get(ctx, r.objects.name, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("look at the job's Secret, which exists already: %w", err)
+			return lookAt("Secret", err)
 		}
 		if there.DeletionTimestamp != nil || !ownedBy(there.OwnerReferences, owner) {
 			return &passing{fmt.Errorf("the job's Secret of an earlier run is still being deleted")}
@@ -112,7 +112,7 @@ func (r *run) createPod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, erro
 			return fmt.Errorf("create the job's pod: %w", err)
 		}
 		if made, err = api.Get(ctx, pod.Name, metav1.GetOptions{}); err != nil {
-			return fmt.Errorf("look at the job's pod, which exists already: %w", err)
+			return lookAt("pod", err)
 		}
 		if made.DeletionTimestamp != nil || !ownedBy(made.OwnerReferences, pod.OwnerReferences[0].UID) {
 			return &passing{fmt.Errorf("the job's pod of an earlier run is still being deleted")}
@@ -120,6 +120,14 @@ func (r *run) createPod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, erro
 		return nil
 	})
 	return made, err
+}
+
+// lookAt is the error of a look at an object that exists already. One that has gone in the meantime can be made now.
+func lookAt(what string, err error) error {
+	if apierrors.IsNotFound(err) && !noNamespace.MatchString(err.Error()) {
+		return &passing{fmt.Errorf("the job's %s of an earlier run has just been deleted", what)}
+	}
+	return fmt.Errorf("look at the job's %s, which exists already: %w", what, err)
 }
 
 func ownedBy(references []metav1.OwnerReference, owner types.UID) bool {

@@ -24,10 +24,11 @@ func (e end) result() executor.Result {
 // explainEnd says why a pod has come to an end; false when it has not, as far as is known. What was done to the pod as a
 // whole comes first: containers are killed for it.
 func explainEnd(pod *corev1.Pod, gone bool) (end, bool) {
-	if e, ok := disrupted(pod); ok {
+	// The kubelet's own reason tells more than the condition that it sets besides.
+	if e, ok := failedAsAWhole(pod); ok {
 		return e, true
 	}
-	if e, ok := failedAsAWhole(pod); ok {
+	if e, ok := disrupted(pod); ok {
 		return e, true
 	}
 	for _, s := range pod.Status.ContainerStatuses {
@@ -51,10 +52,21 @@ func explainEnd(pod *corev1.Pod, gone bool) (end, bool) {
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return end{
 			reason:  job.ReasonInfrastructure,
-			message: fmt.Sprintf("the pod ended (phase %s) with no evidence of how its job did", pod.Status.Phase),
+			message: fmt.Sprintf("the pod ended (phase %s%s) with no evidence of how its job did", pod.Status.Phase, said(pod)),
 		}, true
 	}
 	return end{}, false
+}
+
+// said is what the status of a pod says besides its phase, as when a kubelet has refused it.
+func said(pod *corev1.Pod) string {
+	text := ""
+	for _, part := range []string{pod.Status.Reason, pod.Status.Message} {
+		if part != "" {
+			text += ", " + part
+		}
+	}
+	return text
 }
 
 // disrupted reads the condition that the control plane and the kubelet set on pods that they end.
@@ -78,7 +90,9 @@ func disrupted(pod *corev1.Pod) (end, bool) {
 func failedAsAWhole(pod *corev1.Pod) (end, bool) {
 	message := pod.Status.Message
 	switch pod.Status.Reason {
-	case "Evicted", "Preempting", "TerminationByKubelet":
+	case "Preempting":
+		return end{reason: job.ReasonPreempted, message: "the pod was preempted: " + message}, true
+	case "Evicted", "TerminationByKubelet":
 		return end{reason: job.ReasonEvicted, message: fmt.Sprintf("the pod was evicted from the node %q: %s", pod.Spec.NodeName, message)}, true
 	case "DeadlineExceeded":
 		return end{reason: job.ReasonLifetime, message: "the pod ran longer than its activeDeadlineSeconds, which stand for the job's lifetime"}, true

@@ -47,10 +47,11 @@ func passes(err error) bool {
 func admission(err error) bool { return strings.Contains(err.Error(), "failed calling webhook") }
 
 var (
-	quota         = regexp.MustCompile(`exceeded quota|failed quota`)
-	noNamespace   = regexp.MustCompile(`namespaces "[^"]*" not found`)
-	lacksRight    = regexp.MustCompile(`User "[^"]*" cannot ([a-z]+) resource "([^"]*)"(?: in API group "([^"]*)")?(?: in the namespace "([^"]*)")?`)
-	refusedByRule = regexp.MustCompile(`denied the request|violates PodSecurity|is forbidden: |ValidatingAdmissionPolicy|failed calling webhook|admission webhook`)
+	quota          = regexp.MustCompile(`exceeded quota|failed quota`)
+	noNamespace    = regexp.MustCompile(`namespaces "[^"]*" not found`)
+	goingNamespace = regexp.MustCompile(`because it is being terminated`)
+	lacksRight     = regexp.MustCompile(`User "[^"]*" cannot ([a-z]+) resource "([^"]*)"(?: in API group "([^"]*)")?(?: in the namespace "([^"]*)")?`)
+	refusedByRule  = regexp.MustCompile(`denied the request|violates PodSecurity|is forbidden: |ValidatingAdmissionPolicy|failed calling webhook|admission webhook`)
 )
 
 // refusal is the result of a job whose objects could not be made.
@@ -63,6 +64,8 @@ func refusal(err error, namespace string) executor.Result {
 		res.Reason, res.Message = job.ReasonInvalidJob, text
 	case noNamespace.MatchString(text):
 		res.Reason, res.Message = job.ReasonNamespace, fmt.Sprintf("there is no namespace %q", namespace)
+	case goingNamespace.MatchString(text):
+		res.Reason, res.Message = job.ReasonNamespace, fmt.Sprintf("the namespace %q is being deleted", namespace)
 	case lacksRight.MatchString(text):
 		m := lacksRight.FindStringSubmatch(text)
 		what := m[2]

@@ -15,9 +15,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream"
+	httpspdy "k8s.io/apimachinery/pkg/util/httpstream/spdy"
+	tunnel "k8s.io/apimachinery/pkg/util/portforward"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/client-go/transport/websocket"
 )
 
 // portForward connects through the API server and the kubelet: WebSocket where the server has it, else SPDY.
@@ -32,25 +35,38 @@ func newPortForward(a *access) *portForward { return &portForward{config: a.conf
 // ready: the kubelet forwards as soon as the pod's network is there, long before it tells the pod's address.
 func (f *portForward) ready(pod *corev1.Pod) bool { return pod.Spec.NodeName != "" }
 
+// forwardTimeout bounds a connection attempt: the dialers below would wait for an answer for as long as there is a connection.
+const forwardTimeout = 20 * time.Second
+
 // dial makes a connection of its own for each call: streams that share one would be cut together.
 func (f *portForward) dial(ctx context.Context, pod *corev1.Pod, port int) (net.Conn, error) {
 	type result struct {
-		conn httpstream.Connection
+		conn net.Conn
 		err  error
 	}
 	done := make(chan result, 1)
-	// The dialers know no context. One that hangs is bounded by the timeout of the connection that it makes; what it
-	// brings too late is closed.
+	// The dialers heed deadlines, but not at once that a context ends. What they bring too late is closed.
 	go func() {
-		conn, err := f.open(pod)
-		done <- result{conn, err}
+		ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+		defer cancel()
+		conn, err := f.open(ctx, pod)
+		if err != nil {
+			done <- result{err: err}
+			return
+		}
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		c, err := forwardStream(conn, port)
+		if !stop() && err == nil {
+			err = errors.Join(context.Cause(ctx), c.Close())
+		}
+		done <- result{c, err}
 	}()
 	select {
 	case r := <-done:
 		if r.err != nil {
 			return nil, r.err
 		}
-		return forwardStream(r.conn, port)
+		return r.conn, nil
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.err == nil {
@@ -61,17 +77,13 @@ func (f *portForward) dial(ctx context.Context, pod *corev1.Pod, port int) (net.
 	}
 }
 
-func (f *portForward) open(pod *corev1.Pod) (httpstream.Connection, error) {
+func (f *portForward) open(ctx context.Context, pod *corev1.Pod) (httpstream.Connection, error) {
 	target, err := f.url(pod)
 	if err != nil {
 		return nil, err
 	}
 	if !f.oldServer.Load() {
-		d, err := portforward.NewSPDYOverWebsocketDialer(target, f.config)
-		if err != nil {
-			return nil, fmt.Errorf("prepare a port-forward: %w", err)
-		}
-		conn, _, err := d.Dial(portforward.PortForwardProtocolV1Name)
+		conn, err := f.openWebSocket(ctx, target)
 		if err == nil || !httpstream.IsUpgradeFailure(err) && !httpstream.IsHTTPSProxyError(err) {
 			return conn, err
 		}
@@ -80,12 +92,32 @@ func (f *portForward) open(pod *corev1.Pod) (httpstream.Connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare a port-forward: %w", err)
 	}
-	d := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
-	conn, _, err := d.Dial(portforward.PortForwardProtocolV1Name)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a port-forward: %w", err)
+	}
+	conn, _, err := spdy.Negotiate(upgrader, &http.Client{Transport: transport}, request, portforward.PortForwardProtocolV1Name)
 	if err == nil {
 		f.oldServer.Store(true)
 	}
 	return conn, err
+}
+
+// openWebSocket does what the dialer of package portforward does, which knows no context.
+func (f *portForward) openWebSocket(ctx context.Context, target *url.URL) (httpstream.Connection, error) {
+	transport, holder, err := websocket.RoundTripperFor(f.config)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a port-forward: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a port-forward: %w", err)
+	}
+	conn, err := websocket.Negotiate(transport, holder, request, tunnel.WebsocketsSPDYTunnelingPortForwardV1)
+	if err != nil {
+		return nil, err
+	}
+	return httpspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection("client", conn), portforward.PingPeriod)
 }
 
 func (f *portForward) url(pod *corev1.Pod) (*url.URL, error) {

@@ -82,7 +82,7 @@ func New(ctx context.Context, opts Options) (*Executor, error) {
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.dialer = newDialer(access, opts.Settings.Transport)
-	e.budget = &budget{client: client, namespace: access.namespace}
+	e.budget = newBudget(client, access.namespace)
 	e.running.Go(func() { e.pods.run(e.life) })
 	return e, nil
 }

@@ -31,7 +31,12 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 	select {
 	case <-r.ready:
 	case <-r.over:
-		return nil, io.EOF
+		// Where there is something to read it is read, until drained ends.
+		select {
+		case <-r.ready:
+		default:
+			return nil, io.EOF
+		}
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the job's pod: %w", context.Cause(ctx))
 	}
@@ -50,8 +55,12 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 			s.evidence.Ran = true
 			return batch, nil
 		case errors.Is(err, io.EOF):
-			exit, _ := s.follower.Exit()
-			s.evidence.Ran, s.evidence.Exit = true, &exit
+			s.evidence.Ran = true
+			exit, ok := s.follower.Exit()
+			if !ok { // an end is no evidence of a good one
+				return nil, r.endLog()
+			}
+			s.evidence.Exit = &exit
 			r.nextStep(s.evidence.Read.Records)
 		case errors.Is(err, agent.ErrSkipped):
 			r.nextStep(0)
@@ -64,6 +73,8 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 			s.evidence.Ran = s.evidence.Ran || s.evidence.Read.Records > 0
 			return nil, r.endLog()
 		default:
+			s.evidence.Ran = true // as far as is known
+			_ = r.endLog()        // Result is not to wait for more
 			return nil, fmt.Errorf("read the log of step %q: %w", s.name, err)
 		}
 	}
@@ -108,7 +119,7 @@ func (r *run) Ack(n uint64) {
 	}
 	if !p.noting {
 		p.noting = true
-		r.helpers.Go(r.noteDelivered)
+		r.start(r.noteDelivered)
 	}
 }
 

@@ -125,12 +125,12 @@ func (o *objects) labels() map[string]string {
 	return labels
 }
 
-// plainVariable is the value of a variable of the job that is not sensitive; empty when there is none.
+// plainVariable is the value of a variable of the job that may be shown; empty when there is none.
 func plainVariable(j *job.Job, key string) string {
 	value := ""
 	for _, v := range j.Variables {
 		if v.Key == key {
-			if value = v.Value; v.Sensitive {
+			if value = v.Value; v.Sensitive || holdsSecret(j, value) {
 				value = ""
 			}
 		}

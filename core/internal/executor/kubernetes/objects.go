@@ -81,7 +81,7 @@ func (o *objects) payload() (payload, error) {
 		if err != nil {
 			return p, fmt.Errorf("the commands of step %q: %w", s.name, err)
 		}
-		o.put(p, scriptKey(s.name), script, s.commands...)
+		o.put(p, scriptKey(s.name), script, strings.Join(s.commands, "\n"))
 		if p.secret[variablesKey(s.name)], err = encode(variables(o.job.Variables, s.scope)); err != nil {
 			return p, fmt.Errorf("the variables of step %q: %w", s.name, err)
 		}
@@ -92,17 +92,32 @@ func (o *objects) payload() (payload, error) {
 	return p, p.check()
 }
 
-// put puts data where it may stand: what holds the value of a sensitive variable goes into the Secret.
-func (o *objects) put(p payload, key string, data []byte, texts ...string) {
-	for _, secret := range o.job.Secrets() {
-		for _, text := range texts {
-			if strings.Contains(text, secret.Value) {
-				p.secret[key] = data
-				return
+// put puts the data of a text where it may stand: what holds the value of a sensitive variable goes into the Secret.
+func (o *objects) put(p payload, key string, data []byte, text string) {
+	if holdsSecret(o.job, text) {
+		p.secret[key] = data
+		return
+	}
+	p.open[key] = data
+}
+
+// minSecretLine is the length, in bytes, from which on a line of a sensitive value is a secret of its own, as it is to the
+// processor "sanitize".
+const minSecretLine = 8
+
+// holdsSecret tells whether a text holds the value of a sensitive variable, or a line of one that has several.
+func holdsSecret(j *job.Job, text string) bool {
+	for _, secret := range j.Secrets() {
+		if strings.Contains(text, secret.Value) {
+			return true
+		}
+		for line := range strings.Lines(secret.Value) {
+			if line = strings.TrimSpace(line); len(line) >= minSecretLine && strings.Contains(text, line) {
+				return true
 			}
 		}
 	}
-	p.open[key] = data
+	return false
 }
 
 // check says what does not fit.

@@ -75,7 +75,7 @@ func (o *objects) spec() corev1.PodSpec {
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		TerminationGracePeriodSeconds: ptr(seconds(s.Grace + tailTime)),
-		ActiveDeadlineSeconds:         ptr(seconds(s.StartTimeout + s.Lifetime + s.Grace + shippingTime)),
+		ActiveDeadlineSeconds:         ptr(activeDeadline(s)),
 		ServiceAccountName:            s.ServiceAccount,
 		AutomountServiceAccountToken:  ptr(s.AutomountServiceAccountToken),
 		NodeSelector:                  s.NodeSelector,
@@ -94,6 +94,11 @@ func (o *objects) spec() corev1.PodSpec {
 		spec.ImagePullSecrets = append(spec.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
 	}
 	return spec
+}
+
+// activeDeadline is what a pod has from its start on, in seconds.
+func activeDeadline(s config.Kubernetes) int64 {
+	return seconds(s.StartTimeout + s.Lifetime + s.Grace + shippingTime)
 }
 
 // annotations are the user's, those that keep autoscalers away, and what another runner needs to take the job over.

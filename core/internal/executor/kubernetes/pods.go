@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,8 +18,9 @@ type pods struct {
 	informer cache.SharedIndexInformer
 	log      hclog.Logger
 
-	mu      sync.Mutex
-	watched map[string]*watched
+	mu sync.Mutex
+	// watched are those of a pod's name: a job that is handed out twice has two runs and one pod.
+	watched map[string][]*watched
 }
 
 // watched is a pod that a run follows.
@@ -29,6 +31,8 @@ type watched struct {
 
 	mu  sync.Mutex
 	pod *corev1.Pod // nil before it has been seen
+	// known says that it is known which pod it is; before, one of an earlier run may be seen.
+	known bool
 	// gone says that the pod was seen and is no more.
 	gone bool
 }
@@ -39,7 +43,7 @@ func newPods(client kubernetes.Interface, namespace string, selector *metav1.Lab
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = metav1.FormatLabelSelector(selector) }),
 		informers.WithTransform(trim),
 	)
-	p := &pods{informer: factory.Core().V1().Pods().Informer(), log: log, watched: map[string]*watched{}}
+	p := &pods{informer: factory.Core().V1().Pods().Informer(), log: log, watched: map[string][]*watched{}}
 	// These fail only for an informer that runs already, or was stopped.
 	_ = p.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
 		p.log.Debug("the watch of the pods was lost; it is taken up again", "error", err)
@@ -81,9 +85,9 @@ func (p *pods) see(o any, gone bool) {
 		return
 	}
 	p.mu.Lock()
-	w := p.watched[pod.Name]
+	all := slices.Clone(p.watched[pod.Name])
 	p.mu.Unlock()
-	if w != nil {
+	for _, w := range all {
 		w.see(pod, gone)
 	}
 }
@@ -93,26 +97,29 @@ func (p *pods) watch(name string) *watched {
 	w := &watched{name: name, C: make(chan struct{}, 1)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watched[name] = w
+	p.watched[name] = append(p.watched[name], w)
 	return w
 }
 
 func (p *pods) forget(w *watched) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.watched[w.name] == w {
+	left := slices.DeleteFunc(p.watched[w.name], func(other *watched) bool { return other == w })
+	if len(left) == 0 {
 		delete(p.watched, w.name)
+		return
 	}
+	p.watched[w.name] = left
 }
 
-// see takes news, unless it is of another pod that had the name before.
+// see takes news, unless it is of another pod that had the name before, or that has it afterwards.
 func (w *watched) see(pod *corev1.Pod, gone bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pod != nil && w.pod.UID != pod.UID {
+	switch {
+	case w.pod == nil && gone:
 		return
-	}
-	if w.pod == nil && gone {
+	case w.pod != nil && w.pod.UID != pod.UID && (w.known || gone):
 		return
 	}
 	w.pod, w.gone = pod, gone
@@ -126,6 +133,7 @@ func (w *watched) see(pod *corev1.Pod, gone bool) {
 func (w *watched) is(pod *corev1.Pod) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.known = true
 	if w.pod == nil || w.pod.UID != pod.UID {
 		w.pod, w.gone = pod, false
 	}

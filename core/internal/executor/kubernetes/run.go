@@ -42,10 +42,10 @@ type run struct {
 	// drained ends some time after over: what is on its way is still read.
 	drained context.Context
 	drain   context.CancelCauseFunc
-	// asked is closed by the first Cancel.
-	asked chan struct{}
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// closed says that Close has begun: no more helpers are started.
+	closed  bool
 	verdict *executor.Result
 	// canceled is when the first Cancel came; zero before.
 	canceled time.Time
@@ -76,7 +76,7 @@ func newRun(e *Executor, j *job.Job) *run {
 	r := &run{
 		e: e, objects: o, begun: time.Now(), statuses: executor.NewStatuses(), supervised: make(chan struct{}),
 		pod: e.pods.watch(o.name), reachable: make(chan struct{}, 1), ready: make(chan struct{}),
-		logged: make(chan struct{}), over: make(chan struct{}), asked: make(chan struct{}),
+		logged: make(chan struct{}), over: make(chan struct{}),
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.drained, r.drain = context.WithCancelCause(r.life)
@@ -84,6 +84,15 @@ func newRun(e *Executor, j *job.Job) *run {
 		r.steps = append(r.steps, &stepRun{name: s.name, evidence: executor.Evidence{Name: s.name}})
 	}
 	return r
+}
+
+// start starts a goroutine that Close waits for, unless Close has begun.
+func (r *run) start(helper func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.helpers.Go(helper)
+	}
 }
 
 // supervise makes the objects and follows the pod.
@@ -145,10 +154,8 @@ const cancelSlack = 10 * time.Second
 // Cancel implements executor.Run. A pod whose helper has not been met yet has nothing to end in order.
 func (r *run) Cancel(grace time.Duration) {
 	r.mu.Lock()
-	first := r.canceled.IsZero()
-	if first {
+	if r.canceled.IsZero() {
 		r.canceled = time.Now()
-		close(r.asked)
 	}
 	met := r.met
 	r.mu.Unlock()
@@ -157,7 +164,7 @@ func (r *run) Cancel(grace time.Duration) {
 		r.conclude(executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: c.Message + " before it ran"})
 		return
 	}
-	r.helpers.Go(func() { r.cancelInPod(grace) })
+	r.start(func() { r.cancelInPod(grace) })
 }
 
 func (r *run) cancelInPod(grace time.Duration) {

@@ -28,11 +28,9 @@ type supervisor struct {
 	*run
 	events *events
 
-	// start bounds the wait for the next step to run, patience that for something that does not pass as a rule, stuck the
+	// starting bounds the wait for the next step to run, patience that for something that does not pass as a rule, stuck the
 	// time in which the helper must tell of a step whose container has ended, lost the life of a pod that is to be gone.
-	start, patience, stuck, lost, deadline *time.Timer
-	// slow is when the pod's events are looked at.
-	slow *time.Timer
+	starting, patience, stuck, lost, deadline *time.Timer
 	// impatient is what patience is about; its word is empty when there is none.
 	impatient waiting
 	// waits says that no step runs, and that the next one may.
@@ -41,14 +39,23 @@ type supervisor struct {
 	phase executor.Phase
 	// running is the step that runs.
 	running string
+	// deleted is the grace of the deletion of the pod, in seconds; -1 when it is not deleted.
+	deleted int64
+	// doubted is the step whose container has ended of which the helper has not heard; empty for none. askedAgain says that the
+	// helper has been asked again.
+	doubted    string
+	askedAgain bool
 }
 
 func newSupervisor(r *run, pod *corev1.Pod) *supervisor {
-	s := &supervisor{run: r, waits: true, phase: executor.Pending, events: newEvents(r.e.client, r.e.namespace)}
-	s.start = time.NewTimer(r.e.opts.Settings.StartTimeout - time.Since(r.begun))
+	s := &supervisor{run: r, waits: true, phase: executor.Pending, deleted: -1, events: newEvents(r.e.client, r.e.namespace)}
+	s.starting = time.NewTimer(r.e.opts.Settings.StartTimeout - time.Since(r.begun))
 	s.patience, s.stuck, s.lost = stopped(), stopped(), stopped()
-	s.slow = time.NewTimer(eventsDelay)
-	s.deadline = time.NewTimer(time.Duration(*pod.Spec.ActiveDeadlineSeconds)*time.Second + deadlineSlack)
+	deadline := activeDeadline(r.e.opts.Settings)
+	if pod.Spec.ActiveDeadlineSeconds != nil { // one that is found may have been made with other settings
+		deadline = *pod.Spec.ActiveDeadlineSeconds
+	}
+	s.deadline = time.NewTimer(time.Duration(deadline)*time.Second + deadlineSlack)
 	return s
 }
 
@@ -60,18 +67,17 @@ func stopped() *time.Timer {
 
 // follow returns when the job is over, or nobody wants it any more.
 func (s *supervisor) follow() {
-	for _, t := range []*time.Timer{s.start, s.patience, s.stuck, s.lost, s.deadline, s.slow} {
+	for _, t := range []*time.Timer{s.starting, s.patience, s.stuck, s.lost, s.deadline} {
 		defer t.Stop()
 	}
 	watching, stop := context.WithCancel(s.life)
 	defer stop()
 	states := s.client.Watch(watching)
+	s.start(func() { s.followEvents(watching) })
 	for s.look(); ; {
 		select {
 		case <-s.pod.C:
 			s.look()
-		case <-s.slow.C:
-			s.followEvents(watching)
 		case <-s.events.C:
 			s.explain()
 		case state, ok := <-states:
@@ -80,14 +86,15 @@ func (s *supervisor) follow() {
 			} else {
 				states = nil
 			}
-		case <-s.start.C:
+		case <-s.starting.C:
 			s.startTimedOut()
 		case <-s.patience.C:
 			s.conclude(executor.Result{
 				Outcome: s.impatient.reason.Info().Outcome, Reason: s.impatient.reason, Message: s.impatient.message,
 			})
 		case <-s.stuck.C:
-			s.checkStuck()
+			// What the helper has told may be old, when the connection was lost. A new watch begins with what it is.
+			states, s.askedAgain = s.client.Watch(watching), true
 		case <-s.lost.C:
 			s.podEnded()
 		case <-s.deadline.C:
@@ -102,10 +109,27 @@ func (s *supervisor) follow() {
 	}
 }
 
-// followEvents follows the pod's events, if there still is anything to explain.
+// followEvents follows the pod's events, if there still is anything to explain after eventsDelay.
 func (s *supervisor) followEvents(ctx context.Context) {
-	if pod, _ := s.pod.latest(); s.waits && pod != nil {
-		s.helpers.Go(func() { s.events.follow(ctx, pod.UID) })
+	timer := time.NewTimer(eventsDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return
+	}
+	pod, _ := s.pod.latest()
+	if pod == nil {
+		return
+	}
+	s.mu.Lock()
+	running := false
+	for _, step := range s.state.Steps {
+		running = running || step.Phase == agent.Running
+	}
+	s.mu.Unlock()
+	if !running {
+		s.events.follow(ctx, pod.UID)
 	}
 }
 
@@ -123,15 +147,44 @@ func (s *supervisor) look() {
 		}
 		s.client.Connect()
 	}
-	if pod.DeletionTimestamp != nil {
-		s.lost.Reset(time.Until(pod.DeletionTimestamp.Time) + goneTime)
+	s.deletion(pod)
+	s.doubt(pod)
+	s.explain()
+}
+
+// deletion sees to it that a pod that is deleted is not waited for longer than its grace. It counts from now, since the
+// clock of the API server may be another one.
+func (s *supervisor) deletion(pod *corev1.Pod) {
+	if pod.DeletionTimestamp == nil {
+		return
 	}
+	grace := int64(0)
+	if pod.DeletionGracePeriodSeconds != nil {
+		grace = *pod.DeletionGracePeriodSeconds
+	}
+	if s.deleted < 0 || grace < s.deleted {
+		s.deleted = grace
+		s.lost.Reset(time.Duration(grace)*time.Second + goneTime)
+	}
+}
+
+// doubt takes note of a step whose container has ended and which waits to be run, as the helper says: after settleTime it
+// is asked again, and then believed.
+func (s *supervisor) doubt(pod *corev1.Pod) {
+	doubted := ""
 	for _, step := range s.steps {
 		if _, over := stepCode(pod, step.name); over && s.phaseOf(step.name) == agent.Waiting {
-			s.stuck.Reset(settleTime)
+			doubted = step.name
 		}
 	}
-	s.explain()
+	switch {
+	case doubted == "":
+		s.stuck.Stop()
+		s.askedAgain = false
+	case s.doubted == "":
+		s.stuck.Reset(settleTime)
+	}
+	s.doubted = doubted
 }
 
 // ended tells whether nothing can be read from a pod any more.
@@ -157,6 +210,9 @@ func (s *supervisor) podEnded() {
 func (s *supervisor) explain() {
 	pod, _ := s.pod.latest()
 	w := explainWait(pod, s.events.all())
+	if !s.anyWaits() { // what the cluster says of containers may be old, or of one that is none of core's
+		w.patience = forever
+	}
 	s.lose(w)
 	if !s.waits || w == s.told {
 		return
@@ -206,10 +262,13 @@ func (s *supervisor) hear(state agent.State) {
 	if waits != s.waits {
 		s.waits = waits
 		if waits {
-			s.start.Reset(s.e.opts.Settings.StartTimeout)
+			s.starting.Reset(s.e.opts.Settings.StartTimeout)
 		} else {
-			s.start.Stop()
+			s.starting.Stop()
 		}
+	}
+	if s.askedAgain {
+		s.checkStuck()
 	}
 	s.look()
 }
@@ -224,6 +283,16 @@ func (s *supervisor) phaseOf(step string) agent.Phase {
 		}
 	}
 	return agent.Waiting
+}
+
+// anyWaits tells whether a step waits to be run, as far as is known.
+func (s *supervisor) anyWaits() bool {
+	for _, step := range s.steps {
+		if s.phaseOf(step.name) == agent.Waiting {
+			return true
+		}
+	}
+	return false
 }
 
 // startTimedOut concludes with what the pod waits for.

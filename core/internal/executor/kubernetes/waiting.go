@@ -47,12 +47,12 @@ func explainWait(pod *corev1.Pod, events []*corev1.Event) waiting {
 		return w
 	}
 	for _, s := range pod.Status.ContainerStatuses {
-		if w, ok := containerWaits(s); ok {
+		if w, ok := containerWaits(s, events); ok {
 			return w
 		}
 	}
 	for _, s := range pod.Status.InitContainerStatuses { // those of an overlay
-		if w, ok := containerWaits(s); ok {
+		if w, ok := containerWaits(s, events); ok {
 			return w
 		}
 	}
@@ -104,10 +104,10 @@ func shortage(message string) string {
 
 // notFound is what registries and runtimes say of an image that is not there, or not for us.
 var notFound = regexp.MustCompile(`(?i)not found|manifest unknown|name unknown|repository does not exist|pull access denied|` +
-	`unauthorized|authorization failed|403 Forbidden|no match for platform|no matching manifest|is not present with pull policy`)
+	`unauthorized|authorization failed|no basic auth credentials|\bdenied: |403 Forbidden|no match for platform|no matching manifest|is not present with pull policy`)
 
 // containerWaits says why a container does not run; false when it does, or says nothing of interest.
-func containerWaits(s corev1.ContainerStatus) (waiting, bool) {
+func containerWaits(s corev1.ContainerStatus, events []*corev1.Event) (waiting, bool) {
 	w := s.State.Waiting
 	if w == nil {
 		return waiting{}, false
@@ -120,16 +120,31 @@ func containerWaits(s corev1.ContainerStatus) (waiting, bool) {
 	case "ErrImageNeverPull":
 		return waiting{"ImageNotFound", of + w.Message, job.ReasonImageNotFound, imagePatience}, true
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError", "SignatureValidationFailed":
-		if notFound.MatchString(w.Message) {
-			return waiting{"ImageNotFound", of + image + w.Message, job.ReasonImageNotFound, imagePatience}, true
+		message := pullFailure(s.Image, w, events)
+		if notFound.MatchString(message) {
+			return waiting{"ImageNotFound", of + image + message, job.ReasonImageNotFound, imagePatience}, true
 		}
-		return waiting{w.Reason, of + image + w.Message, job.ReasonImagePull, forever}, true
+		return waiting{w.Reason, of + image + message, job.ReasonImagePull, forever}, true
 	case "CreateContainerConfigError":
 		return waiting{w.Reason, of + w.Message, job.ReasonContainerConfig, configPatience}, true
 	case "CreateContainerError", "RunContainerError", "PostStartHookError", "CrashLoopBackOff":
 		return waiting{w.Reason, of + w.Message, job.ReasonContainerStart, configPatience}, true
 	}
 	return waiting{}, false
+}
+
+// pullFailure says why an image could not be pulled. While the kubelet waits before it tries again, that of a Kubernetes
+// before 1.31 says only that it does; then the event of the attempt tells.
+func pullFailure(image string, w *corev1.ContainerStateWaiting, events []*corev1.Event) string {
+	if w.Reason != "ImagePullBackOff" || strings.Contains(w.Message, "ErrImagePull") {
+		return w.Message
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		if e := events[i]; e.Reason == "Failed" && strings.HasPrefix(e.Message, fmt.Sprintf("Failed to pull image %q: ", image)) {
+			return e.Message
+		}
+	}
+	return w.Message
 }
 
 // byEvents says what a pod waits for that has a node, and whose containers say nothing.
