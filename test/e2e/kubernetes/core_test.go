@@ -50,7 +50,8 @@ func (s *space) start(job, settings string, args ...string) *core {
 	args = append([]string{"test", "-c", s.config(settings), "-f", s.write("job.yaml", job), "--output", "json"}, args...)
 	c := &core{t: s.t, cmd: exec.CommandContext(s.t.Context(), filepath.Join(root, "bin", "core"), args...), done: make(chan struct{})}
 	c.seen = sync.NewCond(&c.mu)
-	temp, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // a socket's path is short: the test's name must not be in it
+	// A socket's path is short: the test's name must not be in it.
+	temp, err := os.MkdirTemp("", "e2e-")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -93,14 +94,14 @@ func (c *core) take(line []byte, last bool) {
 }
 
 // await waits for an event; it fails the test when core ends before.
-func (c *core) await(what string, good func(event) bool) event {
+func (c *core) await(what string, good func(event) bool) {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for at := 0; ; {
 		for ; at < len(c.events); at++ {
 			if good(c.events[at]) {
-				return c.events[at]
+				return
 			}
 		}
 		if c.ended {

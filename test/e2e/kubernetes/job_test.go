@@ -198,9 +198,21 @@ func TestExitCodes(t *testing.T) {
 		command string
 		code    int
 	}{
-		{"exit 0", 0}, {"exit 1", 1}, {"exit 2", 2}, {"exit 42", 42}, {"exit 125", 125}, {"exit 126", 126}, {"exit 127", 127},
-		{"exit 128", 128}, {"exit 200", 200}, {"exit 255", 255}, {"nosuchcommand", 127},
-		{"kill -TERM $$", 143}, {"kill -KILL $$", 137}, {"kill -SEGV $$", 139}, {"kill -HUP $$", 129},
+		{"exit 0", 0},
+		{"exit 1", 1},
+		{"exit 2", 2},
+		{"exit 42", 42},
+		{"exit 125", 125},
+		{"exit 126", 126},
+		{"exit 127", 127},
+		{"exit 128", 128},
+		{"exit 200", 200},
+		{"exit 255", 255},
+		{"nosuchcommand", 127},
+		{"kill -TERM $$", 143},
+		{"kill -KILL $$", 137},
+		{"kill -SEGV $$", 139},
+		{"kill -HUP $$", 129},
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			t.Parallel()

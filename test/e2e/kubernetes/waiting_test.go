@@ -64,48 +64,70 @@ func TestWhyAPodDoesNotStart(t *testing.T) {
 	}{
 		{
 			"no node has the CPU", run, short + `resources = { requests = { cpu = "900" }, limits = { cpu = "900" } }`,
-			"pod_timeout", "unschedulable", []string{"no node has enough free resources", "Insufficient cpu", "start_timeout (6s)"}, 15 * time.Second,
+			"pod_timeout", "unschedulable",
+			[]string{"no node has enough free resources", "Insufficient cpu", "start_timeout (6s)"},
+			15 * time.Second,
 		},
 		{
 			"no node is the right one", run, short + `node_selector = { "e2e/nowhere" = "true" }`,
-			"pod_timeout", "unschedulable", []string{"node_selector and affinity", "didn't match"}, 15 * time.Second,
+			"pod_timeout", "unschedulable",
+			[]string{"node_selector and affinity", "didn't match"},
+			15 * time.Second,
 		},
 		{
 			"image that is not there", image(registry(t) + "/no/such:1"), "",
-			"failed", "image_not_found", []string{`container "job"`, "/no/such:1", "not found"}, 10 * time.Second,
+			"failed", "image_not_found",
+			[]string{`container "job"`, "/no/such:1", "not found"},
+			10 * time.Second,
 		},
 		{
 			"image's name is none", image("UPPER/Case"), "",
-			"failed", "image_invalid", []string{`container "job"`}, 10 * time.Second,
+			"failed", "image_invalid",
+			[]string{`container "job"`},
+			10 * time.Second,
 		},
 		{
 			"registry that does not answer", image(unused(t) + "/any/image:1"), short,
-			"pod_timeout", "image_pull", []string{"connection refused", "start_timeout (6s)"}, 15 * time.Second,
+			"pod_timeout", "image_pull",
+			[]string{"connection refused", "start_timeout (6s)"},
+			15 * time.Second,
 		},
 		{
 			"image that may not be pulled", image("localhost/absent:1"), `pull_policy = "Never"`,
-			"failed", "image_not_found", []string{"localhost/absent:1"}, 10 * time.Second,
+			"failed", "image_not_found",
+			[]string{"localhost/absent:1"},
+			10 * time.Second,
 		},
 		{
 			"Secret that is missing", run, `pod_overlay = "spec: {containers: [{name: job, env: [{name: X, valueFrom: {secretKeyRef: {name: absent, key: k}}}]}]}"`,
-			"failed", "container_config", []string{`secret "absent" not found`}, 15 * time.Second,
+			"failed", "container_config",
+			[]string{`secret "absent" not found`},
+			15 * time.Second,
 		},
 		{
 			"ConfigMap of a volume that is missing", run, short + `volumes = [{ name = "v", configMap = { name = "absent" } }]
 volume_mounts = [{ name = "v", mountPath = "/v" }]`,
-			"pod_timeout", "volume", []string{`configmap "absent" not found`}, 15 * time.Second,
+			"pod_timeout", "volume",
+			[]string{`configmap "absent" not found`},
+			15 * time.Second,
 		},
 		{
 			"image with no shell", image("localhost/noshell:dev"), "",
-			"failed", "start_failed", []string{"find the shell", "/bin/sh"}, 20 * time.Second,
+			"failed", "start_failed",
+			[]string{"find the shell", "/bin/sh"},
+			20 * time.Second,
 		},
 		{
 			"shell that is not there", run, `shell = "/bin/zsh"`,
-			"failed", "start_failed", []string{"/bin/zsh"}, 20 * time.Second,
+			"failed", "start_failed",
+			[]string{"/bin/zsh"},
+			20 * time.Second,
 		},
 		{
 			"runtime class that is unknown", run, `runtime_class = "absent"`,
-			"failed", "admission_refused", []string{"absent"}, 10 * time.Second,
+			"failed", "admission_refused",
+			[]string{"absent"},
+			10 * time.Second,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -403,7 +425,9 @@ func TestPreemption(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value,
 		}, metav1.CreateOptions{})
 		s.must(err)
-		t.Cleanup(func() { _ = admin.SchedulingV1().PriorityClasses().Delete(context.Background(), name, metav1.DeleteOptions{}) })
+		t.Cleanup(func() {
+			_ = admin.SchedulingV1().PriorityClasses().Delete(context.Background(), name, metav1.DeleteOptions{})
+		})
 	}
 	nodes, err := admin.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	s.must(err)
