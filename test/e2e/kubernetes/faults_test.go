@@ -324,6 +324,28 @@ func TestNoEvidence(t *testing.T) {
 	})
 }
 
+// TestClusterGoesAway: core waits for the cluster to come back, until it is told not to.
+func TestClusterGoesAway(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t, nil)
+	p := s.through()
+	c := s.start(job([]string{"echo ready", "sleep 1000"}), `grace = "1s"`)
+	c.line("ready")
+	pod := s.anyPod()
+	p.kill()
+	if err := c.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	r := c.finish()
+	r.want("canceled", "canceled", "could not be reached")
+	if !strings.Contains(r.stderr, pod.Name) || !strings.Contains(r.stderr, "by hand") {
+		t.Errorf("core does not say what it has left:\n%s", r.stderr)
+	}
+	s.forceDelete(pod)
+	s.must(admin.CoreV1().Secrets(s.name).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
+	s.must(admin.CoreV1().ConfigMaps(s.name).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
+}
+
 // TestNodeLost: the node is marked as lost, by the taint that the cluster gives it then. Not parallel: it is the only node.
 func TestNodeLost(t *testing.T) {
 	tool := clusterTool(t)

@@ -85,15 +85,15 @@ func (r *run) wasCanceled() bool {
 
 // unexplained is the result of a job whose log tells nothing of its end.
 func (r *run) unexplained(ctx context.Context) executor.Result {
-	if r.wasCanceled() {
-		c := executor.Canceled(time.Now())
-		return executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: c.Message}
-	}
 	r.mu.Lock()
 	verdict := r.verdict
 	r.mu.Unlock()
-	if verdict != nil {
+	switch {
+	case verdict != nil && (verdict.Reason == job.ReasonCanceled || !r.wasCanceled()):
 		return *verdict
+	case r.wasCanceled():
+		c := executor.Canceled(time.Now())
+		return executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: c.Message}
 	}
 	if res, ok := r.explained(ctx); ok {
 		return res

@@ -148,8 +148,8 @@ func (r *run) conclude(verdict executor.Result) {
 // Status implements executor.Run.
 func (r *run) Status() <-chan executor.Status { return r.statuses.C }
 
-// cancelSlack is what the helper has, beside the grace, to answer a Cancel. One that can't be reached has its pod deleted.
-const cancelSlack = 10 * time.Second
+// cancelSlack is what the helper has, beside the grace, to answer a Cancel.
+const cancelSlack = 5 * time.Second
 
 // Cancel implements executor.Run. A pod whose helper has not been met yet has nothing to end in order.
 func (r *run) Cancel(grace time.Duration) {
@@ -160,13 +160,14 @@ func (r *run) Cancel(grace time.Duration) {
 	met := r.met
 	r.mu.Unlock()
 	if !met {
-		c := executor.Canceled(time.Now())
-		r.conclude(executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: c.Message + " before it ran"})
+		r.concludeCanceled("the job was canceled before it ran")
 		return
 	}
 	r.start(func() { r.cancelInPod(grace) })
 }
 
+// cancelInPod has the helper end the job. When it can't be reached the job is over as far as core can tell; Close deletes
+// the pod.
 func (r *run) cancelInPod(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(r.life, grace+cancelSlack)
 	defer cancel()
@@ -175,9 +176,10 @@ func (r *run) cancelInPod(grace time.Duration) {
 		return
 	}
 	r.e.opts.Logger.Warn("the job's helper can't be told to end the job; its pod is deleted", "pod", r.objects.name, "error", err)
-	ctx, cancel = context.WithTimeout(r.life, cancelSlack)
-	defer cancel()
-	if err := r.deletePod(ctx, seconds(grace)); err != nil {
-		r.e.opts.Logger.Warn("the pod of a job that is to end could not be deleted", "pod", r.objects.name, "error", err)
-	}
+	r.concludeCanceled("the job was canceled; its helper could not be reached, so the end of its log is missing")
+}
+
+func (r *run) concludeCanceled(message string) {
+	c := executor.Canceled(time.Now())
+	r.conclude(executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: message})
 }
