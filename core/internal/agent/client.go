@@ -174,8 +174,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Close ends all calls. The last acknowledgements are sent before, if there is a connection.
+// Close ends all calls. The last acknowledgements are sent before, if there is a connection. A second call does nothing.
 func (c *Client) Close() error {
+	if c.life.Err() != nil {
+		return nil
+	}
 	c.acks.flush()
 	c.end()
 	c.acks.wait()
