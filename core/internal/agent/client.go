@@ -176,8 +176,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // Close ends all calls. The last acknowledgements are sent before, if there is a connection. A second call does nothing.
 func (c *Client) Close() error {
-	if c.life.Err() != nil {
+	select {
+	case <-c.life.Done():
 		return nil
+	default:
 	}
 	c.acks.flush()
 	c.end()
