@@ -16,8 +16,9 @@ const (
 	// ackInterval is how often, as a rule, acknowledgements are sent at most.
 	ackInterval = 250 * time.Millisecond
 	// ackBytes of records that are needed no more are a reason to say so at once: a job that prints so much soon waits for
-	// room. It is less than a segment of the spool, of which the helper removes only whole ones.
-	ackBytes = 1 << 20
+	// room. Core does not know how large the spool is; this is a good part of a small one, and some hundred calls a second
+	// for a job that prints a hundred megabytes in it.
+	ackBytes = 256 << 10
 	// flushTime is what the last acknowledgements have when a client is closed.
 	flushTime = 500 * time.Millisecond
 )

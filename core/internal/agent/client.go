@@ -174,8 +174,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Close ends all calls. The last acknowledgements are sent before, if there is a connection.
+// Close ends all calls. The last acknowledgements are sent before, if there is a connection. A second call does nothing.
 func (c *Client) Close() error {
+	select {
+	case <-c.life.Done():
+		return nil
+	default:
+	}
 	c.acks.flush()
 	c.end()
 	c.acks.wait()
