@@ -117,6 +117,10 @@ bench: build ## Measure the pipeline against sed | sed | grep, and allocations
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
 
+.PHONY: bench-cluster
+bench-cluster: build ## Measure jobs and logs on the cluster of KUBECONFIG, against bare pods
+	go run ./test/bench/cluster
+
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

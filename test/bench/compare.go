@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/podrunner/runner/test/bench/internal/measure"
 )
 
 // shell is the same work without core. A file as the last output, and not /dev/null: grep stops at its first match when
@@ -26,7 +28,7 @@ type cost struct {
 // compare runs core and the shell in turns.
 func compare(ctx context.Context, w *workload, pairs int, t *table) error {
 	ours, theirs := filepath.Join(w.dir, "core.out"), filepath.Join(w.dir, "shell.out")
-	var core, shell, coreCPU, shellCPU series
+	var core, shell, coreCPU, shellCPU measure.Series
 	megabytes := float64(w.lines*lineBytes) / 1e6
 	for pair := range pairs {
 		a, err := run(w.replay(ctx, w.log), ours)
@@ -47,11 +49,11 @@ func compare(ctx context.Context, w *workload, pairs int, t *table) error {
 		coreCPU = append(coreCPU, a.cpu.Seconds())
 		shellCPU = append(shellCPU, b.cpu.Seconds())
 	}
-	t.add("core replay, 3 processors", "MB/s", core.max(), core.median())
-	t.add("sed | sed | grep", "MB/s", shell.max(), shell.median())
-	t.add("core to sed | sed | grep", "", core.max()/shell.max(), core.median()/shell.median())
-	t.add("core replay, CPU of its 4 processes", "s", coreCPU.min(), coreCPU.median())
-	t.add("sed | sed | grep, CPU of its 4 processes", "s", shellCPU.min(), shellCPU.median())
+	t.add("core replay, 3 processors", "MB/s", core.Max(), core.Median())
+	t.add("sed | sed | grep", "MB/s", shell.Max(), shell.Median())
+	t.add("core to sed | sed | grep", "", core.Max()/shell.Max(), core.Median()/shell.Median())
+	t.add("core replay, CPU of its 4 processes", "s", coreCPU.Min(), coreCPU.Median())
+	t.add("sed | sed | grep, CPU of its 4 processes", "s", shellCPU.Min(), shellCPU.Median())
 	return nil
 }
 

@@ -7,11 +7,13 @@ import (
 	"io"
 	"os/exec"
 	"time"
+
+	"github.com/podrunner/runner/test/bench/internal/measure"
 )
 
 // measureStarts measures how long three plugin processes take to let a line through, and a core that starts none.
 func measureStarts(ctx context.Context, w *workload, n int, t *table) error {
-	var first, bare series
+	var first, bare measure.Series
 	for range n {
 		d, err := untilFirstByte(w.replay(ctx, w.short))
 		if err != nil {
@@ -23,8 +25,8 @@ func measureStarts(ctx context.Context, w *workload, n int, t *table) error {
 		}
 		bare = append(bare, milliseconds(d))
 	}
-	t.add("core replay, start to first line", "ms", first.min(), first.median())
-	t.add("core version, start to first line", "ms", bare.min(), bare.median())
+	t.add("core replay, start to first line", "ms", first.Min(), first.Median())
+	t.add("core version, start to first line", "ms", bare.Min(), bare.Median())
 	return nil
 }
 
