@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -99,21 +100,52 @@ func (j *JSON) Records(batch *record.Batch) error {
 	defer j.mu.Unlock()
 	for _, r := range batch.All {
 		j.seq++
+		j.record(batch.Step, r)
+	}
+	return j.flush()
+}
+
+// record adds a log event as logEvent would have it. Most lines need no escape, and there are many.
+func (j *JSON) record(step string, r record.Record) {
+	stream := "stdout"
+	if r.Flags&record.Stderr != 0 {
+		stream = "stderr"
+	}
+	if !plain(r.Text) {
 		event := logEvent{
-			Event:   "log",
-			Seq:     j.seq,
-			Step:    batch.Step,
-			Stream:  "stdout",
-			Time:    r.When().UTC().Format(time.RFC3339Nano),
+			Event: "log", Seq: j.seq, Step: step, Stream: stream, Time: r.When().UTC().Format(time.RFC3339Nano),
 			Partial: r.Flags&record.Partial != 0,
-		}
-		if r.Flags&record.Stderr != 0 {
-			event.Stream = "stderr"
 		}
 		event.Line, event.LineBase64 = textOrBytes(r.Text)
 		j.encode(event)
+		return
 	}
-	return j.flush()
+	b := append(j.buffer.AvailableBuffer(), `{"event":"log","seq":`...)
+	b = strconv.AppendUint(b, j.seq, 10)
+	b = append(b, `,"step":"`...)
+	b = append(b, step...)
+	b = append(b, `","stream":"`...)
+	b = append(b, stream...)
+	b = append(b, `","time":"`...)
+	b = r.When().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","line":"`...)
+	b = append(b, r.Text...)
+	b = append(b, '"')
+	if r.Flags&record.Partial != 0 {
+		b = append(b, `,"partial":true`...)
+	}
+	b = append(b, "}\n"...)
+	_, _ = j.buffer.Write(b)
+}
+
+// plain tells whether a text is itself in JSON.
+func plain(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Summary implements Renderer.

@@ -97,3 +97,30 @@ func documented(t *testing.T, at, section string, event reflect.Type) {
 		}
 	}
 }
+
+// TestPlainLinesAreEncodedAlike: the short way for plain lines gives what encoding/json does.
+func TestPlainLinesAreEncodedAlike(t *testing.T) {
+	for c := range 256 {
+		for _, flags := range []record.Flags{0, record.Stderr, record.Partial} {
+			var b record.Builder
+			b.Add(record.StepJob, record.Record{Flags: flags, Time: 1_500_000_000_123_000_000 + int64(c), Text: []byte{'a', byte(c), 'z'}})
+			var out bytes.Buffer
+			if err := NewJSON(&out).Records(b.Take()); err != nil {
+				t.Fatal(err)
+			}
+			var event logEvent
+			if err := json.Unmarshal(out.Bytes(), &event); err != nil {
+				t.Fatalf("byte %#x: %v: %s", c, err, out.Bytes())
+			}
+			var want bytes.Buffer
+			e := json.NewEncoder(&want)
+			e.SetEscapeHTML(false)
+			if err := e.Encode(event); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != want.String() {
+				t.Errorf("byte %#x: got %s, want %s", c, out.Bytes(), want.Bytes())
+			}
+		}
+	}
+}
