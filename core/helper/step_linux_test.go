@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +184,31 @@ func (s *step) signal(sig os.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// TestAllExitCodes: every exit code, and every signal that ends a process, comes through as it is.
+func TestAllExitCodes(t *testing.T) {
+	t.Parallel()
+	for code := range 256 {
+		t.Run(strconv.Itoa(code), func(t *testing.T) {
+			t.Parallel()
+			if got, exit := startStep(t, []string{"exit " + strconv.Itoa(code)}).exit(); got != code || exit.Code != code || exit.Signal != 0 {
+				t.Errorf("exit code %d, record %+v", got, exit)
+			}
+		})
+	}
+	for _, signal := range []unix.Signal{
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGABRT, unix.SIGFPE, unix.SIGKILL,
+		unix.SIGSEGV, unix.SIGPIPE, unix.SIGALRM, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGBUS, unix.SIGXCPU,
+	} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			want := 128 + int(signal)
+			commands := []string{"ulimit -c 0", "kill -" + strconv.Itoa(int(signal)) + " $$"}
+			if got, exit := startStep(t, commands).exit(); got != want || exit.Code != want || exit.Signal != int(signal) {
+				t.Errorf("exit code %d, record %+v", got, exit)
+			}
+		})
 	}
 }
