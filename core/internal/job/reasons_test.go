@@ -5,45 +5,24 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/podrunner/runner/core/internal/doctest"
 )
 
 // TestReasonsAreDocumented compares the table in docs/reasons.md with Reasons, of which it is made.
 func TestReasonsAreDocumented(t *testing.T) {
-	const path = "../../../docs/reasons.md"
-	const head = "| Reason | Outcome | What it means | What to do |\n| --- | --- | --- | --- |\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, after, found := strings.Cut(string(text), head)
-	if !found {
-		t.Fatalf("%s has no table with the head %q", path, head)
-	}
-	var table strings.Builder
+	var rows [][]string
 	for _, r := range Reasons {
-		fmt.Fprintf(&table, "| `%s` | `%s` | %s | %s |\n", r.Reason, r.Outcome, r.Means, r.Hint)
+		rows = append(rows, []string{fmt.Sprintf("`%s`", r.Reason), fmt.Sprintf("`%s`", r.Outcome), r.Means, r.Hint})
 	}
-	rest := strings.TrimLeftFunc(after, func(r rune) bool { return r != '\n' })
-	for strings.HasPrefix(rest, "\n|") {
-		rest = strings.TrimLeftFunc(rest[1:], func(r rune) bool { return r != '\n' })
-	}
-	want := before + head + table.String() + strings.TrimPrefix(rest, "\n")
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(text)); diff != "" {
-		t.Errorf("docs/reasons.md is not what `go test ./internal/job -update` makes (-want +got):\n%s", diff)
-	}
+	table := doctest.Table([]string{"Reason", "Outcome", "What it means", "What to do"}, rows)
+	doctest.Compare(t, "../../../docs/reasons.md", "reasons", table, *update)
 }
 
 // TestReasonsAreWhole compares Reasons with the constants.

@@ -43,11 +43,13 @@ func (e *events) follow(ctx context.Context, pod types.UID) {
 			return
 		}
 		if err == nil {
+			stop := context.AfterFunc(ctx, w.Stop)
 			for event := range w.ResultChan() {
 				if seen, ok := event.Object.(*corev1.Event); ok {
 					e.see(seen)
 				}
 			}
+			stop()
 			w.Stop()
 		}
 		timer := time.NewTimer(backoff.Step())
