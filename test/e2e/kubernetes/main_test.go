@@ -1,5 +1,5 @@
 // Package kubernetes tests bin/core against a real Kubernetes: the one of KUBECONFIG or ~/.kube/config, which `make cluster`
-// brings up. Core has no rights there but those of testdata/role.yaml.
+// brings up. Core has no rights there but those of the Role in docs/kubernetes.md.
 package kubernetes
 
 import (

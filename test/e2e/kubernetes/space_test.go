@@ -53,7 +53,7 @@ func newSpace(t *testing.T, labels map[string]string) *space {
 		}
 	})
 	var role rbacv1.Role
-	s.decode("testdata/role.yaml", &role)
+	s.decodeRole(&role)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "runner"}}
 	_, accountErr := admin.CoreV1().ServiceAccounts(s.name).Create(ctx, account, metav1.CreateOptions{})
 	_, roleErr := admin.RbacV1().Roles(s.name).Create(ctx, &role, metav1.CreateOptions{})
@@ -71,15 +71,18 @@ func newSpace(t *testing.T, labels map[string]string) *space {
 	return s
 }
 
-func (s *space) decode(path string, into any) {
+// decodeRole reads the Role that docs/kubernetes.md tells operators to give core.
+func (s *space) decodeRole(into *rbacv1.Role) {
 	s.t.Helper()
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, into)
+	text, err := os.ReadFile(filepath.Join(root, "docs", "kubernetes.md"))
+	s.must(err)
+	_, after, found := strings.Cut(string(text), "<!-- begin role ")
+	_, after, inBlock := strings.Cut(after, "```yaml\n")
+	role, _, ends := strings.Cut(after, "```")
+	if !found || !inBlock || !ends {
+		s.t.Fatal("docs/kubernetes.md has no Role")
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.must(yaml.UnmarshalStrict([]byte(role), into))
 }
 
 // awaitDefaultAccount waits for the account that pods of a new namespace need.
