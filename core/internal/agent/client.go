@@ -48,7 +48,7 @@ func NewClient(keys Keys, dial func(context.Context) (net.Conn, error)) (*Client
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{link: &link{dial: dial}}
+	c := &Client{link: &link{dial: dial, lost: make(chan struct{}, 1)}}
 	c.conn, err = grpc.NewClient("passthrough:///pod",
 		grpc.WithTransportCredentials(linkCredentials{credentials.NewTLS(tls), c.link}),
 		grpc.WithContextDialer(c.link.connect),
@@ -86,6 +86,9 @@ func (c *Client) LastError() error {
 	}
 	return c.link.lastError()
 }
+
+// Lost returns a channel that gets a value after one connection, or attempt to connect, has failed, or several have.
+func (c *Client) Lost() <-chan struct{} { return c.link.lost }
 
 // Cancel ends the job: TERM, and KILL after grace. It tries until the helper has taken it, or ctx ends.
 func (c *Client) Cancel(ctx context.Context, grace time.Duration) error {

@@ -16,8 +16,11 @@ var errClosed = errors.New("the helper does not answer any more, or has ended")
 // link takes note of why there is no connection, which gRPC keeps to itself as long as there is hope.
 type link struct {
 	dial func(context.Context) (net.Conn, error)
-	mu   sync.Mutex
-	err  error
+	// lost gets a value after one failure or many.
+	lost chan struct{}
+
+	mu  sync.Mutex
+	err error
 }
 
 // failed takes note of what the last connection, or attempt, has failed with.
@@ -25,6 +28,10 @@ func (l *link) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
+	select {
+	case l.lost <- struct{}{}:
+	default:
+	}
 }
 
 func (l *link) lastError() error {

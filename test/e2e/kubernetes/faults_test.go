@@ -333,6 +333,7 @@ func TestClusterGoesAway(t *testing.T) {
 	c.line("ready")
 	pod := s.anyPod()
 	p.kill()
+	c.await("status Reconnecting", func(e event) bool { return e.Reason == "Reconnecting" })
 	if err := c.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ const (
 	goneTime = 5 * time.Second
 	// deadlineSlack is what the kubelet may take to notice that a pod has passed its deadline.
 	deadlineSlack = time.Minute
+	// silentTime is how long a lost connection is nobody's concern: as a rule it is made anew in less.
+	silentTime = 5 * time.Second
 )
 
 // supervisor follows a pod: it tells what the pod waits for, and concludes when waiting is of no use, or the pod has come
@@ -31,12 +33,16 @@ type supervisor struct {
 	// starting bounds the wait for the next step to run, patience that for something that does not pass as a rule, stuck the
 	// time in which the helper must tell of a step whose container has ended, lost the life of a pod that is to be gone.
 	starting, patience, stuck, lost, deadline *time.Timer
+	// silent is when a connection that was lost, as cut says, is told of, and toldCut that it was.
+	silent       *time.Timer
+	cut, toldCut bool
 	// impatient is what patience is about; its word is empty when there is none.
 	impatient waiting
 	// waits says that no step runs, and that the next one may.
 	waits bool
 	told  waiting
-	phase executor.Phase
+	// ends says that the job is asked to end, and that this was told.
+	ends bool
 	// running is the step that runs.
 	running string
 	// deleted is the grace of the deletion of the pod, in seconds; -1 when it is not deleted.
@@ -48,9 +54,9 @@ type supervisor struct {
 }
 
 func newSupervisor(r *run, pod *corev1.Pod) *supervisor {
-	s := &supervisor{run: r, waits: true, phase: executor.Pending, deleted: -1, events: newEvents(r.e.client, r.e.namespace)}
+	s := &supervisor{run: r, waits: true, deleted: -1, events: newEvents(r.e.client, r.e.namespace)}
 	s.starting = time.NewTimer(r.e.opts.Settings.StartTimeout - time.Since(r.begun))
-	s.patience, s.stuck, s.lost = stopped(), stopped(), stopped()
+	s.patience, s.stuck, s.lost, s.silent = stopped(), stopped(), stopped(), stopped()
 	deadline := activeDeadline(r.e.opts.Settings)
 	if pod.Spec.ActiveDeadlineSeconds != nil { // one that is found may have been made with other settings
 		deadline = *pod.Spec.ActiveDeadlineSeconds
@@ -67,7 +73,7 @@ func stopped() *time.Timer {
 
 // follow returns when the job is over, or nobody wants it any more.
 func (s *supervisor) follow() {
-	for _, t := range []*time.Timer{s.starting, s.patience, s.stuck, s.lost, s.deadline} {
+	for _, t := range []*time.Timer{s.starting, s.patience, s.stuck, s.lost, s.deadline, s.silent} {
 		defer t.Stop()
 	}
 	watching, stop := context.WithCancel(s.life)
@@ -86,6 +92,10 @@ func (s *supervisor) follow() {
 			} else {
 				states = nil
 			}
+		case <-s.client.Lost():
+			s.disconnected()
+		case <-s.silent.C:
+			s.tellCut()
 		case <-s.starting.C:
 			s.startTimedOut()
 		case <-s.patience.C:
@@ -254,8 +264,9 @@ func (s *supervisor) hear(state agent.State) {
 		s.statuses.Send(executor.Running, "", "step "+running)
 	}
 	s.running = running
-	if state.Ending != nil && s.phase != executor.Done {
-		s.phase = executor.Done
+	s.connected()
+	if state.Ending != nil && !s.ends {
+		s.ends = true
 		s.statuses.Send(executor.Running, "Ending", "the job is asked to end: "+string(state.Ending.Why))
 	}
 	waits := running == "" && waiting
@@ -271,6 +282,30 @@ func (s *supervisor) hear(state agent.State) {
 		s.checkStuck()
 	}
 	s.look()
+}
+
+// disconnected takes note of a lost connection. Before a step runs there is none to lose: what the pod waits for is told.
+func (s *supervisor) disconnected() {
+	if s.running != "" && !s.cut {
+		s.cut = true
+		s.silent.Reset(silentTime)
+	}
+}
+
+func (s *supervisor) tellCut() {
+	if err := s.client.LastError(); err != nil && s.running != "" {
+		s.toldCut = true
+		s.statuses.Send(executor.Running, "Reconnecting", fmt.Sprintf("the job goes on, but its pod can't be reached at the moment: %v", err))
+	}
+}
+
+// connected takes note that the helper was heard.
+func (s *supervisor) connected() {
+	s.silent.Stop()
+	if s.toldCut && s.running != "" {
+		s.statuses.Send(executor.Running, "", "step "+s.running+": connected again")
+	}
+	s.cut, s.toldCut = false, false
 }
 
 // phaseOf is what the helper says of a step.
