@@ -128,7 +128,7 @@ func TestExampleJobAsEvents(t *testing.T) {
 		}
 		delete(result, "duration_ms")
 		want := map[string]any{
-			"event": "result", "outcome": "success", "reason": "", "message": "", "exit_code": 0.0, "records": 13.0,
+			"event": "result", "outcome": "success", "reason": "", "message": "", "hint": "", "exit_code": 0.0, "records": 13.0,
 			"variables": []any{map[string]any{"key": "hello-world", "value": "42"}},
 		}
 		if diff := cmp.Diff(want, result); diff != "" {
