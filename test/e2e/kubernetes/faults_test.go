@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // printing is how long the job of a fault prints; cuts is how often its connection is cut.
@@ -188,16 +189,19 @@ func TestConnectionCut(t *testing.T) {
 	r.numbered()
 }
 
-// clusterTool is the program that restarts the components of a cluster on this machine; the test is left out on others.
+// clusterTool is the program that runs the cluster, if that is the one of `make cluster` on this machine: its components can
+// be restarted then, and its pods looked at. On others the test is left out.
 func clusterTool(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(root, "build", "cluster", "cluster")
-	out, err := exec.Command(path, "kubeconfig").Output()
-	if err != nil {
-		t.Skipf("NOT TESTED: the components of this cluster can't be restarted from here: %v", err)
+	tool := filepath.Join(root, "build", "cluster", "cluster")
+	if path, err := exec.Command(tool, "kubeconfig").Output(); err == nil {
+		config, err := clientcmd.BuildConfigFromFlags("", strings.TrimSpace(string(path)))
+		if err == nil && config.Host == access.Host {
+			return tool
+		}
 	}
-	_ = out
-	return path
+	t.Skip("NOT TESTED: the cluster is not that of `make cluster` on this machine")
+	return ""
 }
 
 func restart(t *testing.T, tool string, args ...string) {
@@ -226,11 +230,7 @@ func TestRestarts(t *testing.T) {
 // TestDirect reaches the pod at its address, as core does in a cluster.
 func TestDirect(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("ip"); err != nil || exec.Command("ip", "link", "show", "runner0").Run() != nil {
-		if os.Getenv("E2E_DIRECT") == "" {
-			t.Skip("NOT TESTED: the pods' network is not one of this machine")
-		}
-	}
+	clusterTool(t)
 	s := newSpace(t, nil)
 	r := s.run(printer(2*time.Second), `transport = "direct"`)
 	r.want("success", "")
@@ -254,7 +254,7 @@ func killHelper(t *testing.T, pod *corev1.Pod) {
 			return
 		}
 	}
-	t.Skip("NOT TESTED: the pod's node is not this machine")
+	t.Fatal("the helper's process is not to be found")
 }
 
 func globs(t *testing.T, pattern string) []string {
@@ -273,6 +273,7 @@ func TestNoEvidence(t *testing.T) {
 	t.Run("the helper is killed", func(t *testing.T) {
 		t.Parallel()
 		s := newSpace(t, nil)
+		clusterTool(t)
 		c := s.start(job(work), `grace = "1s"`)
 		c.line("ready")
 		killHelper(t, s.anyPod())
