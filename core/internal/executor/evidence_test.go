@@ -56,7 +56,9 @@ func TestJudge(t *testing.T) {
 		{"no shell", []*Evidence{ran("job", failed(spool.FailureStart))}, nil, true, job.Failed, job.ReasonStart, `step "job": no such file`, -1},
 		{"a failure of another kind", []*Evidence{ran("job", failed("disk"))}, nil, true, job.Failed, job.ReasonInfrastructure, "could not be kept", 127},
 		{
-			"a failure with exit code 0", []*Evidence{ran("job", &spool.Exit{Failure: "disk", Tally: spool.Tally{Records: 2, Checksum: 7}})}, nil,
+			"a failure with exit code 0",
+			[]*Evidence{ran("job", &spool.Exit{Failure: "disk", Tally: spool.Tally{Records: 2, Checksum: 7}})},
+			nil,
 			true, job.Failed, job.ReasonInfrastructure, "could not be kept", 0,
 		},
 

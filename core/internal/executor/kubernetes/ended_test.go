@@ -66,8 +66,10 @@ func TestExplainEnd(t *testing.T) {
 		{name: "garbage collected", status: corev1.PodStatus{
 			Conditions: disruption("DeletionByPodGC", "PodGC: node no longer exists"),
 		}, gone: true, reason: job.ReasonNodeLost, message: "no longer exists"},
-		{name: "the node is not heard of", status: corev1.PodStatus{Reason: "NodeLost", Message: "Node node-1 which was running pod is unresponsive"},
-			deleted: true, reason: job.ReasonNodeLost, message: "unresponsive"},
+		{
+			name: "the node is not heard of", status: corev1.PodStatus{Reason: "NodeLost", Message: "Node node-1 which was running pod is unresponsive"},
+			deleted: true, reason: job.ReasonNodeLost, message: "unresponsive",
+		},
 		{name: "its deadline", status: corev1.PodStatus{
 			Phase: corev1.PodFailed, Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline",
 			ContainerStatuses: []corev1.ContainerStatus{killed},

@@ -86,8 +86,11 @@ func TestPayload(t *testing.T) {
 		ID: "1", Image: "alpine", Commands: []string{"a && b > c", "echo \u2028 ü"},
 		Files: []job.File{{Name: "text", Contents: []byte("ü\n")}, {Name: "binary", Contents: []byte{0, 0xff}}, {Name: "empty"}},
 		Variables: []job.Variable{
-			{Key: "A", Value: "1"}, {Key: "B", Value: "<init>", Scope: job.ScopeInit}, {Key: "B", Value: "main=x", Scope: job.ScopeMain},
-			{Key: "A", Value: "2"}, {Key: "C", Value: "", Sensitive: true},
+			{Key: "A", Value: "1"},
+			{Key: "B", Value: "<init>", Scope: job.ScopeInit},
+			{Key: "B", Value: "main=x", Scope: job.ScopeMain},
+			{Key: "A", Value: "2"},
+			{Key: "C", Value: "", Sensitive: true},
 		},
 	}, defaults())
 	p, err := o.payload()
@@ -131,8 +134,10 @@ func TestPayload(t *testing.T) {
 
 func TestVariablesOfScopes(t *testing.T) {
 	all := []job.Variable{
-		{Key: "X", Value: "both"}, {Key: "X", Value: "init", Scope: job.ScopeInit},
-		{Key: "Y", Value: "main", Scope: job.ScopeMain}, {Key: "Y", Value: "both"},
+		{Key: "X", Value: "both"},
+		{Key: "X", Value: "init", Scope: job.ScopeInit},
+		{Key: "Y", Value: "main", Scope: job.ScopeMain},
+		{Key: "Y", Value: "both"},
 	}
 	for scope, want := range map[job.Scope][]string{
 		job.ScopeInit: {"X=init", "Y=both"}, job.ScopeMain: {"X=both", "Y=both"},

@@ -26,15 +26,18 @@ func exampleJob() *job.Job {
 		Commands:  []string{"echo canary-of-main", "ls"},
 		InitImage: "alpine/git:2", InitCommands: []string{"git clone https://canary-of-init@example.com/x"},
 		Files: []job.File{
-			{Name: "run.sh", Contents: []byte("echo")}, {Name: "netrc", Contents: []byte("password canary-of-both")},
+			{Name: "run.sh", Contents: []byte("echo")},
+			{Name: "netrc", Contents: []byte("password canary-of-both")},
 			{Name: "key", Contents: []byte("\xffa canary in a line")},
 		},
 		Variables: []job.Variable{
-			{Key: "ACCOUNT_ID", Value: "17"}, {Key: "JOB_TYPE", Value: "canary-of-both"},
+			{Key: "ACCOUNT_ID", Value: "17"},
+			{Key: "JOB_TYPE", Value: "canary-of-both"},
 			{Key: "BOTH", Value: "canary-of-both", Sensitive: true},
 			{Key: "INIT", Value: "canary-of-init", Sensitive: true, Scope: job.ScopeInit},
 			{Key: "MAIN", Value: "canary-of-main", Sensitive: true, Scope: job.ScopeMain},
-			{Key: "HIDDEN", Value: "canary-hidden", Sensitive: true}, {Key: "HIDDEN", Value: "seen"},
+			{Key: "HIDDEN", Value: "canary-hidden", Sensitive: true},
+			{Key: "HIDDEN", Value: "seen"},
 			{Key: "KEY", Value: "begin of the key\na canary in a line\n", Sensitive: true},
 		},
 	}

@@ -57,7 +57,7 @@ func (n *node) dial(ctx context.Context, _ *corev1.Pod, _ int) (net.Conn, error)
 // newNode makes a node, and an executor that knows it.
 func newNode(t *testing.T) (*node, *Executor) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "node-") // a short path, for the sockets
+	dir, err := os.MkdirTemp("", "node-") //nolint:usetesting // the path of a socket has to be short
 	if err != nil {
 		t.Fatal(err)
 	}
