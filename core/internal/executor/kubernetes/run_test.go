@@ -163,8 +163,8 @@ func (n *node) runStep(ctx context.Context, dir string, run stepFunc) {
 	}
 	defer conn.Close() //nolint:errcheck // its end is all that counts
 	messages := json.NewDecoder(conn)
-	var input json.RawMessage
-	if messages.Decode(&input) != nil || strings.Contains(string(input), `"skip":true`) {
+	var input map[string]json.RawMessage
+	if messages.Decode(&input) != nil || input["skip"] != nil {
 		return
 	}
 	orders := make(chan struct{})
