@@ -14,9 +14,11 @@ import (
 // runs in it any more.
 const closeGrace = 1
 
-// Close implements executor.Run. It returns when the pod is gone, so that nothing of the job runs any more.
+// Close implements executor.Run. It returns when the pod is gone, so that nothing of the job runs any more. It
+// may be called again, to try again.
 func (r *run) Close(ctx context.Context) error {
 	r.mu.Lock()
+	again := r.closed
 	r.closed = true
 	r.mu.Unlock()
 	r.end()
@@ -24,7 +26,7 @@ func (r *run) Close(ctx context.Context) error {
 	r.helpers.Wait()
 	defer r.e.pods.forget(r.pod)
 	var err error
-	if r.client != nil {
+	if r.client != nil && !again {
 		err = r.client.Close()
 	}
 	if r.e.opts.Keep {

@@ -31,7 +31,7 @@ func cluster(t *testing.T, objects ...runtime.Object) *fake.Clientset {
 	client := fake.NewClientset(objects...)
 	var last atomic.Int64
 	client.PrependReactor("create", "*", func(a k8stesting.Action) (bool, runtime.Object, error) {
-		object := a.(k8stesting.CreateAction).GetObject().(metav1.Object)
+		object := a.(k8stesting.CreateAction).GetObject().(metav1.Object) //nolint:forcetypeassert // all objects are
 		object.SetUID(types.UID(fmt.Sprintf("uid-%d", last.Add(1))))
 		return false, nil, nil
 	})

@@ -54,7 +54,8 @@ func TestEventsFollow(t *testing.T) {
 	client := cluster(t)
 	var watches atomic.Int32
 	client.PrependWatchReactor("events", func(a k8stesting.Action) (bool, watch.Interface, error) {
-		if got, want := a.(k8stesting.WatchAction).GetWatchRestrictions().Fields.String(), "involvedObject.uid=pod-uid"; got != want {
+		watched := a.(k8stesting.WatchAction).GetWatchRestrictions() //nolint:forcetypeassert // watches alone come here
+		if got, want := watched.Fields.String(), "involvedObject.uid=pod-uid"; got != want {
 			t.Errorf("watches %q, want %q", got, want)
 		}
 		switch watches.Add(1) {

@@ -166,10 +166,12 @@ type forwarded struct {
 
 // watch reads the stream for errors. It ends with the connection at the latest.
 func (c *forwarded) watch(errs io.Reader) {
-	defer close(c.refused)
 	text, err := io.ReadAll(io.LimitReader(errs, maxRefusal))
 	if err == nil && len(text) > 0 {
 		c.refusal = errors.New(strings.TrimSpace(string(text)))
+	}
+	close(c.refused) // before the connection ends: whoever reads from it is to be told why
+	if c.refusal != nil {
 		_ = c.conn.Close()
 	}
 }
