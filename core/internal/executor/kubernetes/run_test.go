@@ -436,7 +436,7 @@ func TestImageThatThereIsNot(t *testing.T) {
 func TestStartTimeout(t *testing.T) {
 	t.Parallel()
 	n, e := newNode(t)
-	e.opts.Settings.StartTimeout = 300 * time.Millisecond
+	e.opts.Settings.StartTimeout = 3 * time.Second // enough for the pod to get a node, on a busy machine
 	n.away.Store(true)
 	r := n.start(e, plainJob(), nil)
 	n.change(func(pod *corev1.Pod) {
