@@ -238,6 +238,15 @@ func follow(t *testing.T, r executor.Run) (executor.Result, uint64) {
 	return res, n
 }
 
+// awaitRunning waits for core to have heard from the helper that a step runs.
+func awaitRunning(r executor.Run) {
+	for status := range r.Status() {
+		if status.Phase == executor.Running {
+			return
+		}
+	}
+}
+
 func want(t *testing.T, res executor.Result, outcome job.Outcome, reason job.Reason, message string) {
 	t.Helper()
 	if res.Outcome != outcome || res.Reason != reason || !strings.Contains(res.Message, message) {
@@ -276,11 +285,14 @@ func TestRunFails(t *testing.T) {
 func TestLogOfAPodThatHasEnded(t *testing.T) {
 	t.Parallel()
 	n, e := newNode(t)
-	written := make(chan struct{})
+	met, written := make(chan struct{}), make(chan struct{})
 	r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+		<-met
 		prints(0, "a", "b")(orders, w)
 		close(written)
 	}})
+	awaitRunning(r)
+	close(met)
 	<-written
 	n.change(func(pod *corev1.Pod) {
 		pod.Status.Phase = corev1.PodFailed
@@ -373,11 +385,7 @@ func TestCancel(t *testing.T) {
 			<-orders
 			_ = w.Finish(spool.Exit{Code: 143, Signal: 15, Started: begun, Finished: time.Now()})
 		}})
-		for status := range r.Status() {
-			if status.Phase == executor.Running {
-				break
-			}
-		}
+		awaitRunning(r)
 		r.Cancel(time.Second)
 		r.Cancel(time.Second)
 		res, _ := follow(t, r)
@@ -436,7 +444,7 @@ func TestImageThatThereIsNot(t *testing.T) {
 func TestStartTimeout(t *testing.T) {
 	t.Parallel()
 	n, e := newNode(t)
-	e.opts.Settings.StartTimeout = 300 * time.Millisecond
+	e.opts.Settings.StartTimeout = 3 * time.Second // enough for the pod to get a node, on a busy machine
 	n.away.Store(true)
 	r := n.start(e, plainJob(), nil)
 	n.change(func(pod *corev1.Pod) {
