@@ -24,7 +24,8 @@ func newTest(a *app) *cobra.Command {
 		Long: "Test runs a job through a pipeline's processors and shows its log and its result. It takes no job from\n" +
 			"a source and reports to none. Exit code 1 says that the job failed, 2 that something has to be mended in\n" +
 			"the command line, the configuration or the job file, 3 that something around the job is broken.\n\n" +
-			"The first Ctrl-C ends the job and shows its log and its result; the second ends core at once.",
+			"The first Ctrl-C ends the job, shows its log and its result, and removes its pod; the second ends core at once,\n" +
+			"and leaves a pod that ends by itself when the job's lifetime is over.",
 		Example: "  core test -f examples/job.yaml\n  core test -f - --output json < job.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -1,5 +1,5 @@
-// Package executor says what it takes to run a job's steps somewhere. The packages below it do so: local, with processes
-// on this machine.
+// Package executor says what it takes to run a job's steps somewhere, and judges how they ended. The packages below it run
+// them: kubernetes in a pod for each job, local with processes on this machine.
 package executor
 
 import (
