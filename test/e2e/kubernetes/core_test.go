@@ -127,8 +127,10 @@ type result struct {
 	stdout   string
 	stderr   string
 	code     int
-	took     time.Duration
 }
+
+// total is the time from the start of the job to its result.
+func (r *result) total() time.Duration { return time.Duration(r.DurationMS.Total) * time.Millisecond }
 
 // finish waits for the end of the run.
 func (c *core) finish() *result {
@@ -165,10 +167,7 @@ func (c *core) finish() *result {
 // run runs a job to its end.
 func (s *space) run(job, settings string, args ...string) *result {
 	s.t.Helper()
-	begun := time.Now()
-	r := s.start(job, settings, args...).finish()
-	r.took = time.Since(begun)
-	return r
+	return s.start(job, settings, args...).finish()
 }
 
 // want fails the test unless the outcome and the reason are these, and the message has these parts.
