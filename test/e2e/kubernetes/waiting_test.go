@@ -354,7 +354,7 @@ func TestInitFails(t *testing.T) {
 func TestLifetime(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t, nil)
-	r := s.run(job([]string{"trap 'echo last words' TERM", "echo first", "sleep 1000 & wait"}), "lifetime = \"2s\"\ngrace = \"2s\"")
+	r := s.run(job([]string{"set +x", "trap 'echo last words' TERM", "echo first", "sleep 1000 & wait"}), "lifetime = \"2s\"\ngrace = \"2s\"")
 	r.want("execution_timeout", "lifetime", "lifetime of 2s")
 	if got := strings.Join(r.lines(), "|"); got != "first|last words" {
 		t.Errorf("the log is %q", got)
