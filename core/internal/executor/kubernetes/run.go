@@ -142,7 +142,15 @@ func (r *run) conclude(verdict executor.Result) {
 	r.verdict = &verdict
 	close(r.over)
 	cause := errors.New(verdict.Message)
-	time.AfterFunc(drainTime, func() { r.drain(cause) })
+	wait := drainTime
+	select {
+	case <-r.ready:
+		if !r.met { // nobody has been connected to, so nothing is on its way
+			wait = 0
+		}
+	default: // the objects are being made: a call that is broken off may leave one
+	}
+	time.AfterFunc(wait, func() { r.drain(cause) })
 }
 
 // Status implements executor.Run.
