@@ -43,7 +43,7 @@ func (a *access) String() string {
 	return fmt.Sprintf("the cluster at %s (%s)", a.config.Host, a.where)
 }
 
-// errNoCluster is what to do when there is none.
+// noClusterAdvice is what to do when there is none.
 const noClusterAdvice = "Name a kubeconfig with KUBECONFIG, or have a real cluster on this machine with `make cluster`;" +
 	" with --executor local a job runs on this machine with no cluster"
 

@@ -21,7 +21,7 @@ type place struct {
 	mu   sync.Mutex
 	at   int    // the step that is read
 	base uint64 // records of the steps before
-	// delivered is what has been acknowledged, noted what stands on the pod.
+	// delivered is what has been acknowledged; noting says that it will be noted on the pod.
 	delivered uint64
 	noting    bool
 }
