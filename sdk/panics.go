@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,7 +38,12 @@ func (s *server) recover(method string, err *error) {
 	if p == nil {
 		return
 	}
+	*err = panicked(s.logger, method, p)
+}
+
+// panicked logs a panic and returns it as an error.
+func panicked(logger hclog.Logger, method string, p any) error {
 	stack := debug.Stack()
-	s.logger.Error("panic", "method", method, "panic", p, "stack", string(stack[:min(len(stack), maxStackBytes)]))
-	*err = status.Errorf(codes.Internal, "panic: %v", p)
+	logger.Error("panic", "method", method, "panic", p, "stack", string(stack[:min(len(stack), maxStackBytes)]))
+	return status.Errorf(codes.Internal, "panic: %v", p)
 }

@@ -8,15 +8,18 @@ import (
 // Plugin is what a plugin program serves.
 type Plugin struct {
 	// Name is the plugin's short name, as it stands in runner.hcl: lower-case letters, digits and dashes. The program is
-	// called runner-processor- and this name.
+	// called runner-processor- or runner-source- and this name.
 	Name string
 	// Version is the plugin's own version, for people: "1.4.2". Empty: the version of the main module that Go has put
 	// into the program.
 	Version string
 	// Description is one sentence, for `core plugins list`.
 	Description string
-	// Processor is made by [Lines] or [Batches].
+	// Processor is made by [Lines] or [Batches], Source by [Jobs]. A plugin has one of the two.
 	Processor Processor
+	Source    Source
+	// Commands are subcommands of the program, for people and for jobs; core itself calls none but those that it names.
+	Commands []Command
 	// Redacts says that the processor removes what must not be seen. Core then never lets a log pass by it.
 	Redacts bool
 	// NeedsSecrets asks for the job's sensitive variables in [Job.Secrets].

@@ -39,6 +39,13 @@ func run(p Plugin, args []string, stdout, stderr io.Writer) int {
 		return serveCore(s)
 	}
 	command := ""
+	if len(args) > 0 {
+		for _, c := range p.Commands {
+			if c.Name == args[0] {
+				return s.runCommand(c, args[1:], stdout, stderr)
+			}
+		}
+	}
 	if len(args) == 1 {
 		command = args[0]
 	}
@@ -48,9 +55,9 @@ func run(p Plugin, args []string, stdout, stderr io.Writer) int {
 	case "--debug", "-debug":
 		err = serveDebug(s, stdout)
 	case "--help", "-help", "-h", "help":
-		err = writeHelp(stdout, s.describe())
+		err = writeHelp(stdout, s.describe(), p.Commands)
 	default:
-		_ = writeHelp(stderr, s.describe())
+		_ = writeHelp(stderr, s.describe(), p.Commands)
 		return 1
 	}
 	if err != nil {
@@ -82,7 +89,9 @@ func serveCore(s *server) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	s.opened = newProcs().add
+	if s.source == nil {
+		s.opened = newProcs().add
+	}
 	stderr := os.Stderr
 	s.started = func() {
 		// go-plugin puts pipes in place of both when it has printed the handshake, and carries what is written there

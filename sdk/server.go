@@ -42,6 +42,8 @@ type server struct {
 	pluginv1.UnimplementedProcessorServer
 
 	plugin Plugin
+	// source is nil for a processor.
+	source *sourceServer
 	body   *body
 	logger hclog.Logger
 	// started is called once, when core makes its first call.
@@ -66,14 +68,26 @@ func newServer(p Plugin, logger hclog.Logger) (*server, error) {
 	if !pluginName.MatchString(p.Name) {
 		return nil, fmt.Errorf("the plugin's name %q is not made of lower-case letters, digits and dashes", p.Name)
 	}
-	if p.Processor == nil {
-		return nil, fmt.Errorf("plugin %s: Processor is nil; make one with sdk.Lines or sdk.Batches", p.Name)
+	if (p.Processor == nil) == (p.Source == nil) {
+		return nil, fmt.Errorf("plugin %s: it has to have a Processor, made with sdk.Lines or sdk.Batches, or a Source, made with sdk.Jobs, and not both", p.Name)
 	}
-	b, err := bodyOf(p.Processor.configType())
-	if err != nil {
+	s := &server{plugin: p, logger: logger, started: func() {}, opened: func(int) {}}
+	if p.Source != nil {
+		s.source = &sourceServer{logger: logger}
+	}
+	var err error
+	if s.body, err = bodyOf(s.configType()); err != nil {
 		return nil, fmt.Errorf("plugin %s: configuration: %w", p.Name, err)
 	}
-	return &server{plugin: p, body: b, logger: logger, started: func() {}, opened: func(int) {}}, nil
+	return s, nil
+}
+
+// configType is the struct that the configuration is decoded into.
+func (s *server) configType() reflect.Type {
+	if s.plugin.Source != nil {
+		return s.plugin.Source.configType()
+	}
+	return s.plugin.Processor.configType()
 }
 
 // newGRPC returns a gRPC server with the protocol's options beside those given.
@@ -83,6 +97,10 @@ func (s *server) newGRPC(options []grpc.ServerOption) *grpc.Server {
 
 func (s *server) register(r *grpc.Server) {
 	pluginv1.RegisterPluginServer(r, s)
+	if s.source != nil {
+		pluginv1.RegisterSourceServer(r, s.source)
+		return
+	}
 	pluginv1.RegisterProcessorServer(r, s)
 }
 
@@ -97,19 +115,24 @@ func (s *server) describe() *pluginv1.DescribeResponse {
 	if version == "" {
 		version = build.main
 	}
-	return &pluginv1.DescribeResponse{
+	d := &pluginv1.DescribeResponse{
 		Name:        s.plugin.Name,
 		Version:     version,
 		Description: s.plugin.Description,
 		SdkVersion:  build.sdk,
-		Services:    []string{pluginv1.Processor_ServiceDesc.ServiceName},
 		Config:      s.body.schema(""),
-		Processor: &pluginv1.ProcessorTraits{
-			Redacts:      s.plugin.Redacts,
-			NeedsSecrets: s.plugin.NeedsSecrets,
-			Checkpoints:  s.plugin.Processor.checkpoints(),
-		},
 	}
+	if s.source != nil {
+		d.Services, d.Source = []string{pluginv1.Source_ServiceDesc.ServiceName}, s.plugin.Source.traits()
+		return d
+	}
+	d.Services = []string{pluginv1.Processor_ServiceDesc.ServiceName}
+	d.Processor = &pluginv1.ProcessorTraits{
+		Redacts:      s.plugin.Redacts,
+		NeedsSecrets: s.plugin.NeedsSecrets,
+		Checkpoints:  s.plugin.Processor.checkpoints(),
+	}
+	return d
 }
 
 // Validate checks a configuration.
@@ -120,7 +143,7 @@ func (s *server) Validate(_ context.Context, r *pluginv1.ValidateRequest) (*plug
 
 // decode reads and checks a configuration. It is of use only when there are no errors.
 func (s *server) decode(configJSON []byte) (config reflect.Value, d *Diagnostics) {
-	config, d = reflect.New(s.plugin.Processor.configType()), &Diagnostics{}
+	config, d = reflect.New(s.configType()), &Diagnostics{}
 	s.body.decode(configJSON, config.Elem(), d)
 	if d.HasErrors() {
 		return config, d
@@ -144,6 +167,15 @@ func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*
 	}
 	if d.HasErrors() {
 		return &pluginv1.ConfigureResponse{Diagnostics: d.list}, nil
+	}
+	if s.source != nil {
+		made, err := s.plugin.Source.connect(ctx, r.GetRunnerName(), config.Elem())
+		if err != nil {
+			return nil, fmt.Errorf("make the source: %w", err)
+		}
+		if err := s.source.replace(made); err != nil {
+			s.logger.Warn("the source before this one did not close", "error", err)
+		}
 	}
 	if err := s.replace(config); err != nil {
 		s.logger.Warn("the configuration before this one did not close", "error", err)
@@ -173,8 +205,11 @@ func (s *server) replace(config reflect.Value) error {
 	return nil
 }
 
-// Drain begins nothing new; a processor never begins anything by itself.
+// Drain begins nothing new: a source claims nothing more, and a processor never begins anything by itself.
 func (s *server) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	if s.source != nil {
+		s.source.drain()
+	}
 	return &pluginv1.DrainResponse{}, nil
 }
 
@@ -182,7 +217,11 @@ func (s *server) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.Drain
 func (s *server) Shutdown(context.Context, *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
 	s.configuring.Lock()
 	defer s.configuring.Unlock()
-	if err := s.replace(reflect.Value{}); err != nil {
+	var err error
+	if s.source != nil {
+		err = s.source.replace(nil)
+	}
+	if err := errors.Join(err, s.replace(reflect.Value{})); err != nil {
 		return nil, status.Errorf(codes.Unknown, "close: %v", err)
 	}
 	return &pluginv1.ShutdownResponse{}, nil

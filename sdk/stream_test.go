@@ -229,7 +229,7 @@ func TestPluginMistakes(t *testing.T) {
 	}{
 		"no name":      {sdk.Plugin{Processor: lines}, `the plugin's name "" is not made of`},
 		"bad name":     {sdk.Plugin{Name: "Shout!", Processor: lines}, `the plugin's name "Shout!" is not made of`},
-		"no processor": {sdk.Plugin{Name: "shout"}, "plugin shout: Processor is nil"},
+		"no processor": {sdk.Plugin{Name: "shout"}, "plugin shout: it has to have a Processor"},
 		"bad config": {sdk.Plugin{Name: "shout", Processor: sdk.Lines(func(context.Context, sdk.Job, struct{ A string }) (lineFunc, error) {
 			return nil, nil
 		})}, "plugin shout: configuration: field A"},

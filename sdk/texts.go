@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hashicorp/go-plugin"
 
@@ -12,21 +13,29 @@ import (
 )
 
 // writeHelp tells a person what the program is.
-func writeHelp(w io.Writer, d *pluginv1.DescribeResponse) error {
-	_, err := fmt.Fprintf(w, `%[1]s %[2]s: a log processor for Runner
+func writeHelp(w io.Writer, d *pluginv1.DescribeResponse, commands []Command) error {
+	kind, what := "processor", "a log processor"
+	if d.GetSource() != nil {
+		kind, what = "source", "a job source"
+	}
+	var own strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&own, "  %-10s %s\n", c.Name, c.Description)
+	}
+	_, err := fmt.Fprintf(w, `%[1]s %[2]s: %[5]s for Runner
 %[3]s
 This program is a plugin: core starts it, people do not. To use it, put it into core's plugin_dir under the name
-runner-processor-%[1]s, and add to a pipeline in runner.hcl:
+runner-%[4]s-%[1]s, and add to a pipeline in runner.hcl:
 
-    processor "%[1]s" {
+    %[4]s "%[1]s" {
       config {}
     }
 
 Commands:
-  describe   print what the plugin is and what config {} may hold, as JSON
+%[6]s  describe   print what the plugin is and what config {} may hold, as JSON
   --debug    serve a core that was not started yet, from a debugger for instance
   --help     print this text
-`, d.Name, d.Version, paragraph(d.Description))
+`, d.Name, d.Version, paragraph(d.Description), kind, what, own.String())
 	return err
 }
 
@@ -69,14 +78,21 @@ Ctrl-C ends the plugin.
 
 // description is what `describe` prints.
 type description struct {
-	Name             string               `json:"name"`
-	Version          string               `json:"version"`
-	Description      string               `json:"description"`
-	SDKVersion       string               `json:"sdk_version"`
-	ProtocolVersions []int                `json:"protocol_versions"`
-	Services         []string             `json:"services"`
-	Processor        processorDescription `json:"processor"`
-	Config           schemaDescription    `json:"config"`
+	Name             string   `json:"name"`
+	Version          string   `json:"version"`
+	Description      string   `json:"description"`
+	SDKVersion       string   `json:"sdk_version"`
+	ProtocolVersions []int    `json:"protocol_versions"`
+	Services         []string `json:"services"`
+	// One of the two.
+	Processor *processorDescription `json:"processor,omitempty"`
+	Source    *sourceDescription    `json:"source,omitempty"`
+	Config    schemaDescription     `json:"config"`
+}
+
+type sourceDescription struct {
+	Scales  bool `json:"scales"`
+	Resumes bool `json:"resumes"`
 }
 
 type processorDescription struct {
@@ -115,20 +131,22 @@ func writeDescription(w io.Writer, d *pluginv1.DescribeResponse) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(description{
+	out := description{
 		Name:             d.Name,
 		Version:          d.Version,
 		Description:      d.Description,
 		SDKVersion:       d.SdkVersion,
 		ProtocolVersions: []int{protocol.Version},
 		Services:         d.Services,
-		Processor: processorDescription{
-			Redacts:      d.Processor.GetRedacts(),
-			NeedsSecrets: d.Processor.GetNeedsSecrets(),
-			Checkpoints:  d.Processor.GetCheckpoints(),
-		},
-		Config: describeSchema(d.Config),
-	})
+		Config:           describeSchema(d.Config),
+	}
+	if p := d.Processor; p != nil {
+		out.Processor = &processorDescription{Redacts: p.Redacts, NeedsSecrets: p.NeedsSecrets, Checkpoints: p.Checkpoints}
+	}
+	if s := d.Source; s != nil {
+		out.Source = &sourceDescription{Scales: s.Scales, Resumes: s.Resumes}
+	}
+	return encoder.Encode(out)
 }
 
 func describeSchema(s *pluginv1.Schema) schemaDescription {

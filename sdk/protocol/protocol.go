@@ -29,6 +29,9 @@ const (
 	// EnvLifeline is "stdin" when the plugin's standard input is a pipe whose other end only core holds. The end of
 	// that input then says that core is gone, and the plugin ends itself.
 	EnvLifeline = "RUNNER_PLUGIN_LIFELINE"
+	// EnvConfigFD is the number of the descriptor on which a plugin's subcommand, and nothing else, finds the plugin's
+	// configuration, as in ConfigureRequest.
+	EnvConfigFD = "RUNNER_PLUGIN_CONFIG_FD"
 )
 
 // EnvReattach is read by core: a JSON object of plugin name to go-plugin's reattach configuration, for plugins that a

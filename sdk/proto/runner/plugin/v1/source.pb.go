@@ -265,6 +265,9 @@ type JobsResponse struct {
 	//	*JobsResponse_Offer_
 	//	*JobsResponse_Cancel_
 	//	*JobsResponse_Status_
+	//	*JobsResponse_Claims_
+	//	*JobsResponse_Drain_
+	//	*JobsResponse_Count_
 	Message       isJobsResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -334,6 +337,33 @@ func (x *JobsResponse) GetStatus() *JobsResponse_Status {
 	return nil
 }
 
+func (x *JobsResponse) GetClaims() *JobsResponse_Claims {
+	if x != nil {
+		if x, ok := x.Message.(*JobsResponse_Claims_); ok {
+			return x.Claims
+		}
+	}
+	return nil
+}
+
+func (x *JobsResponse) GetDrain() *JobsResponse_Drain {
+	if x != nil {
+		if x, ok := x.Message.(*JobsResponse_Drain_); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
+func (x *JobsResponse) GetCount() *JobsResponse_Count {
+	if x != nil {
+		if x, ok := x.Message.(*JobsResponse_Count_); ok {
+			return x.Count
+		}
+	}
+	return nil
+}
+
 type isJobsResponse_Message interface {
 	isJobsResponse_Message()
 }
@@ -350,11 +380,29 @@ type JobsResponse_Status_ struct {
 	Status *JobsResponse_Status `protobuf:"bytes,3,opt,name=status,proto3,oneof"`
 }
 
+type JobsResponse_Claims_ struct {
+	Claims *JobsResponse_Claims `protobuf:"bytes,4,opt,name=claims,proto3,oneof"`
+}
+
+type JobsResponse_Drain_ struct {
+	Drain *JobsResponse_Drain `protobuf:"bytes,5,opt,name=drain,proto3,oneof"`
+}
+
+type JobsResponse_Count_ struct {
+	Count *JobsResponse_Count `protobuf:"bytes,6,opt,name=count,proto3,oneof"`
+}
+
 func (*JobsResponse_Offer_) isJobsResponse_Message() {}
 
 func (*JobsResponse_Cancel_) isJobsResponse_Message() {}
 
 func (*JobsResponse_Status_) isJobsResponse_Message() {}
+
+func (*JobsResponse_Claims_) isJobsResponse_Message() {}
+
+func (*JobsResponse_Drain_) isJobsResponse_Message() {}
+
+func (*JobsResponse_Count_) isJobsResponse_Message() {}
 
 // Job is what a source hands out.
 type Job struct {
@@ -730,12 +778,15 @@ type ReportRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Job    *JobKey                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Handle []byte                 `protobuf:"bytes,2,opt,name=handle,proto3" json:"handle,omitempty"`
-	// The reason "infrastructure" says that nothing is known of how the job ended, or that it could not be run.
-	Result        *JobResult             `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Result *JobResult             `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	// When the job's first step began; absent when none did.
+	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// Something around the job is at fault and not the job itself. With no started_at the job was not run at all, and it
+	// is safe to run it again.
+	Infrastructure bool `protobuf:"varint,6,opt,name=infrastructure,proto3" json:"infrastructure,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
@@ -801,6 +852,13 @@ func (x *ReportRequest) GetFinishedAt() *timestamppb.Timestamp {
 		return x.FinishedAt
 	}
 	return nil
+}
+
+func (x *ReportRequest) GetInfrastructure() bool {
+	if x != nil {
+		return x.Infrastructure
+	}
+	return false
 }
 
 type ReportResponse struct {
@@ -1261,7 +1319,9 @@ type JobsRequest_Release struct {
 	Job         *JobKey                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Disposition Disposition            `protobuf:"varint,2,opt,name=disposition,proto3,enum=runner.plugin.v1.Disposition" json:"disposition,omitempty"`
 	// For the remote system's eyes; holds no sensitive value.
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// As in the Offer.
+	Handle        []byte `protobuf:"bytes,4,opt,name=handle,proto3" json:"handle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1315,6 +1375,13 @@ func (x *JobsRequest_Release) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *JobsRequest_Release) GetHandle() []byte {
+	if x != nil {
+		return x.Handle
+	}
+	return nil
 }
 
 // Offer is a job that the source has taken from its remote system.
@@ -1487,6 +1554,172 @@ func (x *JobsResponse_Status) GetMessage() string {
 	return ""
 }
 
+// Claims tells how many jobs the source is about to take: it has begun to ask the remote system for them under the
+// credit of the time, and may still offer them, though the credit is less by now. It comes in answer to each Credit,
+// and again whenever one of the claims that are more than the credit has come to nothing.
+type JobsResponse_Claims struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The offers_seen of the latest Credit that the source knows.
+	OffersSeen uint64 `protobuf:"varint,1,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
+	// Offers made on this stream, and claims that may still become one.
+	OffersMade    uint64 `protobuf:"varint,2,opt,name=offers_made,json=offersMade,proto3" json:"offers_made,omitempty"`
+	Open          uint32 `protobuf:"varint,3,opt,name=open,proto3" json:"open,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobsResponse_Claims) Reset() {
+	*x = JobsResponse_Claims{}
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobsResponse_Claims) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobsResponse_Claims) ProtoMessage() {}
+
+func (x *JobsResponse_Claims) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobsResponse_Claims.ProtoReflect.Descriptor instead.
+func (*JobsResponse_Claims) Descriptor() ([]byte, []int) {
+	return file_runner_plugin_v1_source_proto_rawDescGZIP(), []int{2, 3}
+}
+
+func (x *JobsResponse_Claims) GetOffersSeen() uint64 {
+	if x != nil {
+		return x.OffersSeen
+	}
+	return 0
+}
+
+func (x *JobsResponse_Claims) GetOffersMade() uint64 {
+	if x != nil {
+		return x.OffersMade
+	}
+	return 0
+}
+
+func (x *JobsResponse_Claims) GetOpen() uint32 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+// Drain says that the source has no more jobs, or that the remote system wants this runner to go. Core grants no more
+// credit to this source, finishes what it runs for it, and then closes the stream.
+type JobsResponse_Drain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people.
+	Message       string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobsResponse_Drain) Reset() {
+	*x = JobsResponse_Drain{}
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobsResponse_Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobsResponse_Drain) ProtoMessage() {}
+
+func (x *JobsResponse_Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobsResponse_Drain.ProtoReflect.Descriptor instead.
+func (*JobsResponse_Drain) Descriptor() ([]byte, []int) {
+	return file_runner_plugin_v1_source_proto_rawDescGZIP(), []int{2, 4}
+}
+
+func (x *JobsResponse_Drain) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// Count adds to a counter among core's metrics, with the source's name as a label. 0 makes the counter known.
+type JobsResponse_Count struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lower-case letters, digits and underscores, a letter first: "jobs_enqueue_failed".
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Add           uint64 `protobuf:"varint,2,opt,name=add,proto3" json:"add,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobsResponse_Count) Reset() {
+	*x = JobsResponse_Count{}
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobsResponse_Count) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobsResponse_Count) ProtoMessage() {}
+
+func (x *JobsResponse_Count) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobsResponse_Count.ProtoReflect.Descriptor instead.
+func (*JobsResponse_Count) Descriptor() ([]byte, []int) {
+	return file_runner_plugin_v1_source_proto_rawDescGZIP(), []int{2, 5}
+}
+
+func (x *JobsResponse_Count) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *JobsResponse_Count) GetAdd() uint64 {
+	if x != nil {
+		return x.Add
+	}
+	return 0
+}
+
 type AppendLogsResponse_RefusedLines struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FirstLine     uint64                 `protobuf:"varint,1,opt,name=first_line,json=firstLine,proto3" json:"first_line,omitempty"`
@@ -1498,7 +1731,7 @@ type AppendLogsResponse_RefusedLines struct {
 
 func (x *AppendLogsResponse_RefusedLines) Reset() {
 	*x = AppendLogsResponse_RefusedLines{}
-	mi := &file_runner_plugin_v1_source_proto_msgTypes[23]
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1743,7 @@ func (x *AppendLogsResponse_RefusedLines) String() string {
 func (*AppendLogsResponse_RefusedLines) ProtoMessage() {}
 
 func (x *AppendLogsResponse_RefusedLines) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_source_proto_msgTypes[23]
+	mi := &file_runner_plugin_v1_source_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1787,7 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x1drunner/plugin/v1/source.proto\x12\x10runner.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a runner/plugin/v1/processor.proto\"2\n" +
 	"\x06JobKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x8d\x06\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xa5\x06\n" +
 	"\vJobsRequest\x12;\n" +
 	"\x05hello\x18\x01 \x01(\v2#.runner.plugin.v1.JobsRequest.HelloH\x00R\x05hello\x12>\n" +
 	"\x06credit\x18\x02 \x01(\v2$.runner.plugin.v1.JobsRequest.CreditH\x00R\x06credit\x12>\n" +
@@ -1572,16 +1805,20 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x06Accept\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x1a5\n" +
 	"\x05Renew\x12,\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x18.runner.plugin.v1.JobKeyR\x04jobs\x1a\x90\x01\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x18.runner.plugin.v1.JobKeyR\x04jobs\x1a\xa8\x01\n" +
 	"\aRelease\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x12?\n" +
 	"\vdisposition\x18\x02 \x01(\x0e2\x1d.runner.plugin.v1.DispositionR\vdisposition\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessageB\t\n" +
-	"\amessage\"\x87\x04\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06handle\x18\x04 \x01(\fR\x06handleB\t\n" +
+	"\amessage\"\xf6\x06\n" +
 	"\fJobsResponse\x12<\n" +
 	"\x05offer\x18\x01 \x01(\v2$.runner.plugin.v1.JobsResponse.OfferH\x00R\x05offer\x12?\n" +
 	"\x06cancel\x18\x02 \x01(\v2%.runner.plugin.v1.JobsResponse.CancelH\x00R\x06cancel\x12?\n" +
-	"\x06status\x18\x03 \x01(\v2%.runner.plugin.v1.JobsResponse.StatusH\x00R\x06status\x1a\x99\x01\n" +
+	"\x06status\x18\x03 \x01(\v2%.runner.plugin.v1.JobsResponse.StatusH\x00R\x06status\x12?\n" +
+	"\x06claims\x18\x04 \x01(\v2%.runner.plugin.v1.JobsResponse.ClaimsH\x00R\x06claims\x12<\n" +
+	"\x05drain\x18\x05 \x01(\v2$.runner.plugin.v1.JobsResponse.DrainH\x00R\x05drain\x12<\n" +
+	"\x05count\x18\x06 \x01(\v2$.runner.plugin.v1.JobsResponse.CountH\x00R\x05count\x1a\x99\x01\n" +
 	"\x05Offer\x12'\n" +
 	"\x03job\x18\x01 \x01(\v2\x15.runner.plugin.v1.JobR\x03job\x12/\n" +
 	"\x05lease\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x126\n" +
@@ -1591,7 +1828,18 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x1a@\n" +
 	"\x06Status\x12\x1c\n" +
 	"\tconnected\x18\x01 \x01(\bR\tconnected\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessageB\t\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x1a^\n" +
+	"\x06Claims\x12\x1f\n" +
+	"\voffers_seen\x18\x01 \x01(\x04R\n" +
+	"offersSeen\x12\x1f\n" +
+	"\voffers_made\x18\x02 \x01(\x04R\n" +
+	"offersMade\x12\x12\n" +
+	"\x04open\x18\x03 \x01(\rR\x04open\x1a!\n" +
+	"\x05Drain\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x1a-\n" +
+	"\x05Count\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03add\x18\x02 \x01(\x04R\x03addB\t\n" +
 	"\amessage\"\xbb\x03\n" +
 	"\x03Job\x12*\n" +
 	"\x03key\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03key\x12\x16\n" +
@@ -1630,7 +1878,7 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\n" +
 	"first_line\x18\x01 \x01(\x04R\tfirstLine\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\x80\x02\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xa8\x02\n" +
 	"\rReportRequest\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\fR\x06handle\x123\n" +
@@ -1638,7 +1886,8 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
 	"\vfinished_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAt\"\x10\n" +
+	"finishedAt\x12&\n" +
+	"\x0einfrastructure\x18\x06 \x01(\bR\x0einfrastructure\"\x10\n" +
 	"\x0eReportResponse\"[\n" +
 	"\fScaleRequest\x12)\n" +
 	"\x10current_replicas\x18\x01 \x01(\rR\x0fcurrentReplicas\x12 \n" +
@@ -1677,7 +1926,7 @@ func file_runner_plugin_v1_source_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_plugin_v1_source_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runner_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_runner_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_runner_plugin_v1_source_proto_goTypes = []any{
 	(Disposition)(0),                        // 0: runner.plugin.v1.Disposition
 	(*JobKey)(nil),                          // 1: runner.plugin.v1.JobKey
@@ -1702,11 +1951,14 @@ var file_runner_plugin_v1_source_proto_goTypes = []any{
 	(*JobsResponse_Offer)(nil),              // 20: runner.plugin.v1.JobsResponse.Offer
 	(*JobsResponse_Cancel)(nil),             // 21: runner.plugin.v1.JobsResponse.Cancel
 	(*JobsResponse_Status)(nil),             // 22: runner.plugin.v1.JobsResponse.Status
-	nil,                                     // 23: runner.plugin.v1.Job.LabelsEntry
-	(*AppendLogsResponse_RefusedLines)(nil), // 24: runner.plugin.v1.AppendLogsResponse.RefusedLines
-	(*timestamppb.Timestamp)(nil),           // 25: google.protobuf.Timestamp
-	(*JobResult)(nil),                       // 26: runner.plugin.v1.JobResult
-	(*durationpb.Duration)(nil),             // 27: google.protobuf.Duration
+	(*JobsResponse_Claims)(nil),             // 23: runner.plugin.v1.JobsResponse.Claims
+	(*JobsResponse_Drain)(nil),              // 24: runner.plugin.v1.JobsResponse.Drain
+	(*JobsResponse_Count)(nil),              // 25: runner.plugin.v1.JobsResponse.Count
+	nil,                                     // 26: runner.plugin.v1.Job.LabelsEntry
+	(*AppendLogsResponse_RefusedLines)(nil), // 27: runner.plugin.v1.AppendLogsResponse.RefusedLines
+	(*timestamppb.Timestamp)(nil),           // 28: google.protobuf.Timestamp
+	(*JobResult)(nil),                       // 29: runner.plugin.v1.JobResult
+	(*durationpb.Duration)(nil),             // 30: google.protobuf.Duration
 }
 var file_runner_plugin_v1_source_proto_depIdxs = []int32{
 	15, // 0: runner.plugin.v1.JobsRequest.hello:type_name -> runner.plugin.v1.JobsRequest.Hello
@@ -1717,44 +1969,47 @@ var file_runner_plugin_v1_source_proto_depIdxs = []int32{
 	20, // 5: runner.plugin.v1.JobsResponse.offer:type_name -> runner.plugin.v1.JobsResponse.Offer
 	21, // 6: runner.plugin.v1.JobsResponse.cancel:type_name -> runner.plugin.v1.JobsResponse.Cancel
 	22, // 7: runner.plugin.v1.JobsResponse.status:type_name -> runner.plugin.v1.JobsResponse.Status
-	1,  // 8: runner.plugin.v1.Job.key:type_name -> runner.plugin.v1.JobKey
-	5,  // 9: runner.plugin.v1.Job.variables:type_name -> runner.plugin.v1.JobVariable
-	6,  // 10: runner.plugin.v1.Job.files:type_name -> runner.plugin.v1.JobFile
-	23, // 11: runner.plugin.v1.Job.labels:type_name -> runner.plugin.v1.Job.LabelsEntry
-	1,  // 12: runner.plugin.v1.AppendLogsRequest.job:type_name -> runner.plugin.v1.JobKey
-	25, // 13: runner.plugin.v1.AppendLogsRequest.sent_at:type_name -> google.protobuf.Timestamp
-	24, // 14: runner.plugin.v1.AppendLogsResponse.refused:type_name -> runner.plugin.v1.AppendLogsResponse.RefusedLines
-	1,  // 15: runner.plugin.v1.ReportRequest.job:type_name -> runner.plugin.v1.JobKey
-	26, // 16: runner.plugin.v1.ReportRequest.result:type_name -> runner.plugin.v1.JobResult
-	25, // 17: runner.plugin.v1.ReportRequest.started_at:type_name -> google.protobuf.Timestamp
-	25, // 18: runner.plugin.v1.ReportRequest.finished_at:type_name -> google.protobuf.Timestamp
-	1,  // 19: runner.plugin.v1.ResumeRequest.job:type_name -> runner.plugin.v1.JobKey
-	27, // 20: runner.plugin.v1.ResumeResponse.lease:type_name -> google.protobuf.Duration
-	25, // 21: runner.plugin.v1.ResumeResponse.deadline:type_name -> google.protobuf.Timestamp
-	1,  // 22: runner.plugin.v1.JobsRequest.Hello.running:type_name -> runner.plugin.v1.JobKey
-	1,  // 23: runner.plugin.v1.JobsRequest.Accept.job:type_name -> runner.plugin.v1.JobKey
-	1,  // 24: runner.plugin.v1.JobsRequest.Renew.jobs:type_name -> runner.plugin.v1.JobKey
-	1,  // 25: runner.plugin.v1.JobsRequest.Release.job:type_name -> runner.plugin.v1.JobKey
-	0,  // 26: runner.plugin.v1.JobsRequest.Release.disposition:type_name -> runner.plugin.v1.Disposition
-	4,  // 27: runner.plugin.v1.JobsResponse.Offer.job:type_name -> runner.plugin.v1.Job
-	27, // 28: runner.plugin.v1.JobsResponse.Offer.lease:type_name -> google.protobuf.Duration
-	25, // 29: runner.plugin.v1.JobsResponse.Offer.deadline:type_name -> google.protobuf.Timestamp
-	1,  // 30: runner.plugin.v1.JobsResponse.Cancel.job:type_name -> runner.plugin.v1.JobKey
-	2,  // 31: runner.plugin.v1.Source.Jobs:input_type -> runner.plugin.v1.JobsRequest
-	7,  // 32: runner.plugin.v1.Source.AppendLogs:input_type -> runner.plugin.v1.AppendLogsRequest
-	9,  // 33: runner.plugin.v1.Source.Report:input_type -> runner.plugin.v1.ReportRequest
-	11, // 34: runner.plugin.v1.Source.Scale:input_type -> runner.plugin.v1.ScaleRequest
-	13, // 35: runner.plugin.v1.Source.Resume:input_type -> runner.plugin.v1.ResumeRequest
-	3,  // 36: runner.plugin.v1.Source.Jobs:output_type -> runner.plugin.v1.JobsResponse
-	8,  // 37: runner.plugin.v1.Source.AppendLogs:output_type -> runner.plugin.v1.AppendLogsResponse
-	10, // 38: runner.plugin.v1.Source.Report:output_type -> runner.plugin.v1.ReportResponse
-	12, // 39: runner.plugin.v1.Source.Scale:output_type -> runner.plugin.v1.ScaleResponse
-	14, // 40: runner.plugin.v1.Source.Resume:output_type -> runner.plugin.v1.ResumeResponse
-	36, // [36:41] is the sub-list for method output_type
-	31, // [31:36] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	23, // 8: runner.plugin.v1.JobsResponse.claims:type_name -> runner.plugin.v1.JobsResponse.Claims
+	24, // 9: runner.plugin.v1.JobsResponse.drain:type_name -> runner.plugin.v1.JobsResponse.Drain
+	25, // 10: runner.plugin.v1.JobsResponse.count:type_name -> runner.plugin.v1.JobsResponse.Count
+	1,  // 11: runner.plugin.v1.Job.key:type_name -> runner.plugin.v1.JobKey
+	5,  // 12: runner.plugin.v1.Job.variables:type_name -> runner.plugin.v1.JobVariable
+	6,  // 13: runner.plugin.v1.Job.files:type_name -> runner.plugin.v1.JobFile
+	26, // 14: runner.plugin.v1.Job.labels:type_name -> runner.plugin.v1.Job.LabelsEntry
+	1,  // 15: runner.plugin.v1.AppendLogsRequest.job:type_name -> runner.plugin.v1.JobKey
+	28, // 16: runner.plugin.v1.AppendLogsRequest.sent_at:type_name -> google.protobuf.Timestamp
+	27, // 17: runner.plugin.v1.AppendLogsResponse.refused:type_name -> runner.plugin.v1.AppendLogsResponse.RefusedLines
+	1,  // 18: runner.plugin.v1.ReportRequest.job:type_name -> runner.plugin.v1.JobKey
+	29, // 19: runner.plugin.v1.ReportRequest.result:type_name -> runner.plugin.v1.JobResult
+	28, // 20: runner.plugin.v1.ReportRequest.started_at:type_name -> google.protobuf.Timestamp
+	28, // 21: runner.plugin.v1.ReportRequest.finished_at:type_name -> google.protobuf.Timestamp
+	1,  // 22: runner.plugin.v1.ResumeRequest.job:type_name -> runner.plugin.v1.JobKey
+	30, // 23: runner.plugin.v1.ResumeResponse.lease:type_name -> google.protobuf.Duration
+	28, // 24: runner.plugin.v1.ResumeResponse.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 25: runner.plugin.v1.JobsRequest.Hello.running:type_name -> runner.plugin.v1.JobKey
+	1,  // 26: runner.plugin.v1.JobsRequest.Accept.job:type_name -> runner.plugin.v1.JobKey
+	1,  // 27: runner.plugin.v1.JobsRequest.Renew.jobs:type_name -> runner.plugin.v1.JobKey
+	1,  // 28: runner.plugin.v1.JobsRequest.Release.job:type_name -> runner.plugin.v1.JobKey
+	0,  // 29: runner.plugin.v1.JobsRequest.Release.disposition:type_name -> runner.plugin.v1.Disposition
+	4,  // 30: runner.plugin.v1.JobsResponse.Offer.job:type_name -> runner.plugin.v1.Job
+	30, // 31: runner.plugin.v1.JobsResponse.Offer.lease:type_name -> google.protobuf.Duration
+	28, // 32: runner.plugin.v1.JobsResponse.Offer.deadline:type_name -> google.protobuf.Timestamp
+	1,  // 33: runner.plugin.v1.JobsResponse.Cancel.job:type_name -> runner.plugin.v1.JobKey
+	2,  // 34: runner.plugin.v1.Source.Jobs:input_type -> runner.plugin.v1.JobsRequest
+	7,  // 35: runner.plugin.v1.Source.AppendLogs:input_type -> runner.plugin.v1.AppendLogsRequest
+	9,  // 36: runner.plugin.v1.Source.Report:input_type -> runner.plugin.v1.ReportRequest
+	11, // 37: runner.plugin.v1.Source.Scale:input_type -> runner.plugin.v1.ScaleRequest
+	13, // 38: runner.plugin.v1.Source.Resume:input_type -> runner.plugin.v1.ResumeRequest
+	3,  // 39: runner.plugin.v1.Source.Jobs:output_type -> runner.plugin.v1.JobsResponse
+	8,  // 40: runner.plugin.v1.Source.AppendLogs:output_type -> runner.plugin.v1.AppendLogsResponse
+	10, // 41: runner.plugin.v1.Source.Report:output_type -> runner.plugin.v1.ReportResponse
+	12, // 42: runner.plugin.v1.Source.Scale:output_type -> runner.plugin.v1.ScaleResponse
+	14, // 43: runner.plugin.v1.Source.Resume:output_type -> runner.plugin.v1.ResumeResponse
+	39, // [39:44] is the sub-list for method output_type
+	34, // [34:39] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_runner_plugin_v1_source_proto_init() }
@@ -1774,6 +2029,9 @@ func file_runner_plugin_v1_source_proto_init() {
 		(*JobsResponse_Offer_)(nil),
 		(*JobsResponse_Cancel_)(nil),
 		(*JobsResponse_Status_)(nil),
+		(*JobsResponse_Claims_)(nil),
+		(*JobsResponse_Drain_)(nil),
+		(*JobsResponse_Count_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1781,7 +2039,7 @@ func file_runner_plugin_v1_source_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_plugin_v1_source_proto_rawDesc), len(file_runner_plugin_v1_source_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,10 +38,11 @@ type SourceClient interface {
 	// Jobs is open as long as core takes jobs from this source.
 	//
 	//	core:   Credit …  Accept / Release …  Renew …
-	//	source: Status …  Offer …             Cancel …
+	//	source: Status …  Claims …  Offer …   Cancel …  Count …  Drain
 	//
 	//   - Core grants credit: the number of jobs that it can start now. Each Offer uses one up. A source takes a job from
-	//     its remote system only against credit, so it never holds a job that core has no slot for.
+	//     its remote system only against credit, so it never holds a job that core has no slot for. It answers each Credit
+	//     with Claims, so core knows when a slot that it has taken back is free for another source.
 	//   - Core answers each Offer with Accept (the job is core's until its Report) or Release (it does not take it). It
 	//     accepts a job of a bad shape, too, and reports it as failed.
 	//   - While a job runs, core sends Renew for it, at least each half of the Offer's lease.
@@ -140,10 +141,11 @@ type SourceServer interface {
 	// Jobs is open as long as core takes jobs from this source.
 	//
 	//	core:   Credit …  Accept / Release …  Renew …
-	//	source: Status …  Offer …             Cancel …
+	//	source: Status …  Claims …  Offer …   Cancel …  Count …  Drain
 	//
 	//   - Core grants credit: the number of jobs that it can start now. Each Offer uses one up. A source takes a job from
-	//     its remote system only against credit, so it never holds a job that core has no slot for.
+	//     its remote system only against credit, so it never holds a job that core has no slot for. It answers each Credit
+	//     with Claims, so core knows when a slot that it has taken back is free for another source.
 	//   - Core answers each Offer with Accept (the job is core's until its Report) or Release (it does not take it). It
 	//     accepts a job of a bad shape, too, and reports it as failed.
 	//   - While a job runs, core sends Renew for it, at least each half of the Offer's lease.

@@ -1,0 +1,181 @@
+package sdk
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+// JobSource takes jobs from a remote system and gives it their logs and results. There is one value in a process; its
+// methods are called by several goroutines at once.
+//
+// A job is named by its [JobKey]. Whatever core says of a job twice, because an answer was lost or because the plugin's
+// process was replaced, has the effect of saying it once. A source that has to know more of a job than its key puts that
+// into [Offer.Handle] and gets it back with every call, in a new process, too: so it need not remember anything.
+type JobSource interface {
+	// Take hands out jobs until ctx ends: it claims a slot, takes a job from the remote system, and offers it. It is
+	// called once for each stream that core opens, one at a time, and returns promptly when ctx ends, but not before it
+	// knows what has become of a job that it has begun to take. nil before that says that there are no more jobs, ever.
+	// An error says that the source is broken; a remote system that can't be reached is no error, but
+	// [Intake.Disconnected] and another try later.
+	Take(ctx context.Context, in *Intake) error
+	// Released is told that core does not run a job that it was offered, or gives it up without a result.
+	Released(ctx context.Context, release Release) error
+	// AppendLogs adds lines to a job's log and returns once the remote system has them. It is called in order, one call
+	// at a time for a job. An error makes core call again, later, with the same lines, so a source has no retries of its
+	// own that outlast ctx. Lines that the remote system will never take are returned.
+	AppendLogs(ctx context.Context, logs Logs) (refused []RefusedLines, err error)
+	// Report gives a job's result, after its last line, and returns once the remote system has it. Errors as with
+	// AppendLogs.
+	Report(ctx context.Context, report Report) error
+}
+
+// Renewer is implemented by a JobSource whose offers have a Lease.
+type Renewer interface {
+	// Renew is told of jobs that still run, at least once in each half of their lease.
+	Renew(ctx context.Context, jobs []JobKey) error
+}
+
+// Resumer is implemented by a JobSource that can go on with a job that another runner had taken.
+type Resumer interface {
+	// Resume does what it needs to take AppendLogs and Report for the job. known is false when the remote system no
+	// longer knows it. Of the offer only Lease and Deadline count.
+	Resume(ctx context.Context, job JobKey, handle []byte) (offer Offer, known bool, err error)
+}
+
+// Scaler is implemented by a JobSource that has an opinion on how many runners there should be.
+type Scaler interface {
+	// Scale returns how many runners there should be. There are current ones, each of which takes concurrency jobs at once.
+	Scale(ctx context.Context, current, concurrency int) (replicas int, err error)
+}
+
+// Source is a job source, as made by [Jobs].
+type Source interface {
+	configType() reflect.Type
+	traits() *pluginv1.SourceTraits
+	// connect makes the source. config is a value of configType.
+	connect(ctx context.Context, runner string, config reflect.Value) (JobSource, error)
+}
+
+// Jobs makes a Source out of a function that is called once in a process, with the runner's name and the plugin's
+// configuration, and returns the source. It opens no connection that may fail: the remote system may be away for a while,
+// and [JobSource.Take] is where to try. If the source is an io.Closer, it is closed when core shuts the plugin down.
+//
+// C is the configuration's struct, see the documentation of the package. S is best a pointer to a struct, not an
+// interface: then `describe` can tell what else it implements.
+func Jobs[C any, S JobSource](connect func(ctx context.Context, runner string, config C) (S, error)) Source {
+	return source[C, S]{connectTo: connect}
+}
+
+// JobKey names one start of one job.
+type JobKey struct {
+	// ID is the job's id in the remote system. Core runs no two jobs of one id at once.
+	ID string
+	// Attempt counts the starts of this job, from 1.
+	Attempt int
+}
+
+// Offer is a job that a source has taken from its remote system.
+type Offer struct {
+	Key JobKey
+	// Number is a short form of the id, for names and messages; empty: core makes one of the id.
+	Number   string
+	Image    string
+	Commands []string
+	// InitImage is the image of the init step; empty: Image.
+	InitImage string
+	// InitCommands run before Commands in a step of their own; with none there is no such step.
+	InitCommands []string
+	// Variables are the job's environment. Of two with one key the later one counts.
+	Variables []JobVariable
+	Files     []JobFile
+	Labels    map[string]string
+	// Handle is the source's own note about the job, at most 4 KiB. It comes back in Logs, Report and Resume. It holds no
+	// sensitive value: core keeps it with the job's pod.
+	Handle []byte
+	// Lease is how long the remote system waits for a sign of life; 0: for ever. See [Renewer].
+	Lease time.Duration
+	// Deadline is when the remote system hands the job out again; core ends the job, and has it reported, before that.
+	// Zero: never.
+	Deadline time.Time
+}
+
+// JobVariable is an environment variable of a job.
+type JobVariable struct {
+	Key, Value string
+	Sensitive  bool
+	// Scope is "init", "main", or empty for both steps.
+	Scope string
+}
+
+// JobFile is a file of a job, at /opslevel/<Name>.
+type JobFile struct {
+	Name     string
+	Contents []byte
+}
+
+// Release says that core does not run a job.
+type Release struct {
+	Job    JobKey
+	Handle []byte
+	// Duplicate: the job runs here already, perhaps under another attempt, and goes on; the offer was a second delivery.
+	// Otherwise the job should be offered again, here or elsewhere.
+	Duplicate bool
+	// Message is for people; it holds no sensitive value.
+	Message string
+}
+
+// Logs are consecutive lines of a job's log.
+type Logs struct {
+	Job    JobKey
+	Handle []byte
+	// FirstLine is the number of the first line, from 1 in each job, with no gap from call to call. It is the same when
+	// the lines come again.
+	FirstLine uint64
+	// SentAt is when core first sent these lines. The same on each retry.
+	SentAt time.Time
+	// Lines have no line ends and are not always UTF-8. They belong to the call.
+	Lines [][]byte
+}
+
+// RefusedLines are lines that a remote system does not take, and that are therefore missing there.
+type RefusedLines struct {
+	FirstLine, Count uint64
+	Message          string
+}
+
+// Report is what a job has come to.
+type Report struct {
+	Job    JobKey
+	Handle []byte
+	// Outcome, Reason, Message, ExitCode and Variables are as in [End].
+	Outcome, Reason, Message string
+	ExitCode                 *int32
+	Variables                []Variable
+	// Infrastructure: something around the job is at fault and not the job itself. When StartedAt is zero it was not run
+	// at all, and can be run again with no harm.
+	Infrastructure bool
+	// StartedAt is when the first step began, zero when none did.
+	StartedAt, FinishedAt time.Time
+}
+
+// source implements Source.
+type source[C any, S JobSource] struct {
+	connectTo func(ctx context.Context, runner string, config C) (S, error)
+}
+
+func (source[C, S]) configType() reflect.Type { return reflect.TypeFor[C]() }
+
+func (source[C, S]) traits() *pluginv1.SourceTraits {
+	t := reflect.TypeFor[S]()
+	return &pluginv1.SourceTraits{
+		Scales:  t.Implements(reflect.TypeFor[Scaler]()),
+		Resumes: t.Implements(reflect.TypeFor[Resumer]()),
+	}
+}
+
+func (s source[C, S]) connect(ctx context.Context, runner string, config reflect.Value) (JobSource, error) {
+	return s.connectTo(ctx, runner, config.Interface().(C)) //nolint:forcetypeassert // the config is of configType
+}
