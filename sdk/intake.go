@@ -26,8 +26,9 @@ type Intake struct {
 	mu sync.Mutex
 	// slots of the latest Credit were granted when core had seen seen offers; made offers have been sent since the start.
 	slots, seen, made uint64
-	open              uint64
-	over              bool
+	// credit is the number of that Credit, open the number of claims that have not ended.
+	credit, open uint64
+	over         bool
 	// changed is closed and made anew when a claim may have become possible.
 	changed chan struct{}
 }
@@ -117,11 +118,11 @@ func (in *Intake) tell(message *pluginv1.JobsResponse) {
 	}
 }
 
-// credit takes over what core grants, and answers with the claims.
-func (in *Intake) credit(c *pluginv1.JobsRequest_Credit) error {
+// grant takes over what core grants, and answers with the claims.
+func (in *Intake) grant(c *pluginv1.JobsRequest_Credit) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.slots, in.seen = uint64(c.GetSlots()), c.GetOffersSeen()
+	in.slots, in.seen, in.credit = uint64(c.GetSlots()), c.GetOffersSeen(), c.GetNumber()
 	in.wake()
 	return in.claims()
 }
@@ -129,7 +130,7 @@ func (in *Intake) credit(c *pluginv1.JobsRequest_Credit) error {
 // claims tells core of them. Callers hold mu, so that messages come in the order of what they tell.
 func (in *Intake) claims() error {
 	return in.send(&pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Claims_{
-		Claims: &pluginv1.JobsResponse_Claims{OffersSeen: in.seen, OffersMade: in.made, Open: uint32(min(in.open, 1<<31))},
+		Claims: &pluginv1.JobsResponse_Claims{Credit: in.credit, OffersMade: in.made, Open: uint32(min(in.open, 1<<31))},
 	}})
 }
 

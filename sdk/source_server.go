@@ -145,7 +145,7 @@ func (s *sourceServer) receive(
 		}
 		switch m := request.Message.(type) {
 		case *pluginv1.JobsRequest_Credit_:
-			err = in.credit(m.Credit)
+			err = in.grant(m.Credit)
 		case *pluginv1.JobsRequest_Release_:
 			s.tell(ctx, "Released", source.Released(ctx, Release{
 				Job: keyOf(m.Release.GetJob()), Handle: m.Release.GetHandle(), Message: m.Release.GetMessage(),

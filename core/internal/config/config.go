@@ -37,6 +37,8 @@ type Runner struct {
 	// PluginDir is the folder with the plugins; "" when the file does not say. A relative one starts at the folder of
 	// the file; Load has joined the two.
 	PluginDir string `json:"plugin_dir"`
+	// DrainTimeout is how long running jobs may go on when the runner is told to stop.
+	DrainTimeout time.Duration `json:"drain_timeout"`
 }
 
 // Plugin pins a plugin, or grants it something, in all pipelines.
@@ -58,6 +60,8 @@ type Pipeline struct {
 	// Executor is the name of the executor, one of Executors; "" when the file does not say, which means
 	// DefaultExecutor.
 	Executor string `json:"executor"`
+	// Concurrency is the number of jobs of this pipeline that run at once; 0: as many as the runner's.
+	Concurrency int `json:"concurrency"`
 	// Source is nil when there is none.
 	Source     *Use
 	Processors []*Processor
@@ -94,6 +98,8 @@ const (
 type Deliver struct {
 	MaxBytes    int64         `json:"max_bytes"`
 	MaxInterval time.Duration `json:"max_interval"`
+	// GiveUp is how long a source may fail to take lines, or a result, before they are lost.
+	GiveUp time.Duration `json:"give_up"`
 }
 
 // Local is the settings of the executor "local".

@@ -30,7 +30,7 @@ func TestLoad(t *testing.T) {
 	first.XTrace, first.Grace = false, 0
 	want := &Config{
 		Path:   path,
-		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins")},
+		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
 		Plugins: []*Plugin{{
 			Name:     "sanitize",
 			Checksum: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -48,14 +48,14 @@ func TestLoad(t *testing.T) {
 					{Use: Use{Name: "prefix"}, OnError: OnErrorFail},
 					{Use: Use{Name: "prefix"}, OnError: OnErrorDrop},
 				},
-				Deliver:    Deliver{MaxBytes: 31 << 10, MaxInterval: 5 * time.Second},
+				Deliver:    Deliver{MaxBytes: 31 << 10, MaxInterval: 5 * time.Second, GiveUp: time.Hour},
 				Kubernetes: defaultKubernetes(),
 				Local:      first,
 			},
 			{
 				Name:       "second",
 				Processors: []*Processor{{Use: Use{Name: "sanitize"}, OnError: OnErrorFail}},
-				Deliver:    Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second},
+				Deliver:    Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second, GiveUp: time.Hour},
 				Kubernetes: defaultKubernetes(),
 				Local:      local,
 			},

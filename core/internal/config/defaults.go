@@ -38,11 +38,11 @@ func defaultRunner() Runner {
 	if err != nil || name == "" {
 		name = "runner"
 	}
-	return Runner{Name: name, Concurrency: 3}
+	return Runner{Name: name, Concurrency: 3, DrainTimeout: 10 * time.Minute}
 }
 
 func defaultDeliver() Deliver {
-	return Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second}
+	return Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second, GiveUp: time.Hour}
 }
 
 // DefaultHelperImage is the image of the helper container when no setting names one. The build sets it, since the helper

@@ -87,6 +87,7 @@ var (
 		attribute("name", pluginv1.Kind_KIND_STRING, matches(runnerName, "It is 1 to 63 letters, digits, dots, dashes and underscores.")),
 		attribute("concurrency", pluginv1.Kind_KIND_INT, between(1, 1000, decimal)),
 		attribute("plugin_dir", pluginv1.Kind_KIND_STRING, notEmpty),
+		attribute("drain_timeout", pluginv1.Kind_KIND_DURATION, between(0, int64(24*time.Hour), durationText)),
 	}}
 	pluginSettings = settings{arguments: []argument{
 		attribute("checksum", pluginv1.Kind_KIND_STRING, matches(checksum, "It is \"sha256:\" and 64 hexadecimal digits, as `core plugins list` prints it.")),
@@ -94,7 +95,10 @@ var (
 		oneOf("log_level", "trace", "debug", "info", "warn", "error", "off"),
 	}}
 	pipelineSettings = settings{
-		arguments: []argument{oneOf("executor", Executors...)},
+		arguments: []argument{
+			oneOf("executor", Executors...),
+			attribute("concurrency", pluginv1.Kind_KIND_INT, between(1, 1000, decimal)),
+		},
 		blocks:    []string{"source", "processor", "deliver", "kubernetes", "local"},
 	}
 	sourceSettings    = settings{blocks: []string{"config"}, elsewhere: inConfig}
@@ -106,6 +110,7 @@ var (
 	deliverSettings = settings{arguments: []argument{
 		attribute("max_bytes", pluginv1.Kind_KIND_BYTES, between(1<<10, 8<<20, byteSize)),
 		attribute("max_interval", pluginv1.Kind_KIND_DURATION, between(int64(100*time.Millisecond), int64(time.Hour), durationText)),
+		attribute("give_up", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(7*24*time.Hour), durationText)),
 	}}
 	localSettings = settings{arguments: []argument{
 		attribute("shell", pluginv1.Kind_KIND_STRING, absolute),

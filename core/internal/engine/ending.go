@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/executor"
@@ -12,7 +14,11 @@ import (
 type ending struct {
 	run    executor.Run
 	redact func(string) string
-	steps  executor.Result
+	// explain: the log ends with why the job failed.
+	explain bool
+	// early is the context whose end ends the job.
+	early context.Context //nolint:containedctx // its cause tells why the job was ended
+	steps executor.Result
 }
 
 // result holds the log against the steps' evidence. Its texts are the executor's and core's own, and may quote the job.
@@ -33,13 +39,16 @@ func (e *ending) result(ctx context.Context, logErr error) (job.Result, []string
 		return e.lost(steps.Message + "; " + logErr.Error())
 	}
 	result := job.Result{Outcome: steps.Outcome, Reason: steps.Reason, Message: e.redact(steps.Message), ExitCode: steps.ExitCode}
-	if steps.Gap == "" {
-		return result, nil
+	if end := endOf(e.early); end != nil && steps.Reason == job.ReasonCanceled {
+		result.Outcome, result.Reason, result.Message = end.Outcome, end.Reason, e.redact(end.Message)
 	}
-	notes := []string{e.redact("the log is not complete: " + steps.Gap)}
+	if steps.Gap == "" {
+		return result, e.explanation(result)
+	}
+	notes := append(e.explanation(result), e.redact("the log is not complete: "+steps.Gap))
 	if result.Outcome == job.Success {
 		// The job did what it should; what is wrong is the record of it, and whoever reads the result has to know.
-		result.Message = notes[0]
+		result.Message = notes[len(notes)-1]
 	}
 	return result, notes
 }
@@ -50,11 +59,28 @@ func (e *ending) lost(why string) (job.Result, []string) {
 	return infrastructure(why), []string{"the log ends here: " + why}
 }
 
+// explanation is what the log ends with. That commands have failed, their own output tells.
+func (e *ending) explanation(result job.Result) []string {
+	if !e.explain || result.Outcome == job.Success || result.Reason == job.ReasonExit {
+		return nil
+	}
+	text := fmt.Sprintf("%s (%s)", result.Outcome, result.Reason)
+	if result.Message != "" {
+		text += ": " + result.Message
+	}
+	notes := []string{text}
+	if hint := result.Reason.Info().Hint; hint != "" && result.Outcome != job.Canceled {
+		notes = append(notes, strings.ReplaceAll(hint, "`", ""))
+	}
+	return notes
+}
+
 // summary adds the durations. The steps' times come from another clock than begun, perhaps of another machine, so no
 // difference of the two is trusted to be positive.
 func (e *ending) summary(result job.Result, begun time.Time) Summary {
 	s := Summary{Result: result, Records: e.steps.Records, Total: time.Since(begun)}
 	s.Pending = s.Total
+	s.Started, s.Finished = e.steps.Started, e.steps.Finished
 	if !e.steps.Started.IsZero() {
 		s.Pending = max(0, e.steps.Started.Sub(begun))
 		s.Running = max(0, e.steps.Finished.Sub(e.steps.Started))
@@ -66,3 +92,15 @@ func (e *ending) summary(result job.Result, begun time.Time) Summary {
 func infrastructure(message string) job.Result {
 	return job.Result{Outcome: job.Failed, Reason: job.ReasonInfrastructure, Message: message}
 }
+
+// End says why a job is ended before its time, and what that makes of it. It is the cause of a context.
+type End struct {
+	Outcome job.Outcome
+	Reason  job.Reason
+	Message string
+}
+
+func (e *End) Error() string { return e.Message }
+
+// endOf returns the End that has ended a context, nil when there is none.
+func endOf(ctx context.Context) *End { return endOfError(context.Cause(ctx)) }

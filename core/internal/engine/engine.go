@@ -15,6 +15,9 @@ import (
 	"github.com/podrunner/runner/core/internal/pipeline"
 )
 
+// startTimeout bounds the executor's Start, which waits for nothing.
+const startTimeout = 30 * time.Second
+
 // closeTimeout bounds the removal of what a run has left behind.
 const closeTimeout = 30 * time.Second
 
@@ -36,6 +39,10 @@ type Run struct {
 	// Report is told what the run has come to, before what it has left behind is removed, which may take a while. An error
 	// says that it could not be told. It is not called when the log could not be delivered. Nil: nobody wants to know.
 	Report func(Summary) error
+	// Opening are lines of core's own before the log, redacted.
+	Opening []string
+	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
+	Explain bool
 	// Grace is the time between TERM and KILL when the job is ended early.
 	Grace time.Duration
 	// Redact takes the job's sensitive values out of what core and the executor say of the job. Nil: it has none.
@@ -51,18 +58,18 @@ type Summary struct {
 	Records uint64
 	// Pending is the time until the job's first step ran, Running from there to the end of the last, Total all of it.
 	Pending, Running, Total time.Duration
+	// Started and Finished bound the time in which the steps ran; zero when none did.
+	Started, Finished time.Time
 }
 
 // Do runs the job to its end. When ctx ends first, or a stage fails whose OnError is Fail, the job is ended and its log
-// so far is shipped, in a bounded time; when ctx has ended the result is canceled. The error says that the log or the
+// so far is shipped, in a bounded time; when ctx has ended the result is canceled, or what an *End says that is ctx's
+// cause. The error says that the log or the
 // result could not be delivered: then there is no result. What went wrong with the job itself is in the Summary; what
 // could not be cleaned up after it is logged.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
 	begun := time.Now()
-	run, err := r.Executor.Start(ctx, r.Job)
-	if err != nil {
-		return Summary{Result: r.notStarted(ctx, err), Total: time.Since(begun), Pending: time.Since(begun)}, nil
-	}
+	run := r.start(ctx)
 	ship, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abandon(nil)
 	early, end := context.WithCancel(ctx)
@@ -73,7 +80,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	defer unfollow()
 	statuses := r.follow(following, run)
-	ending := &ending{run: run, redact: r.redact}
+	ending := &ending{run: run, redact: r.redact, explain: r.Explain, early: ctx}
 	result, err := pipeline.Run(ship, r.options(run, ending, end))
 	close(ended)
 	watcher.Wait()
@@ -106,10 +113,27 @@ func (r *Run) report(summary Summary) error {
 	return r.Report(summary)
 }
 
+// start starts the job. One that the executor does not start has a run, too, so that its result goes the way of all.
+func (r *Run) start(ctx context.Context) executor.Run {
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	run, err := r.Executor.Start(starting, r.Job)
+	if err != nil {
+		return newStillborn(r.notStarted(ctx, err))
+	}
+	return run
+}
+
 // notStarted is the result of a job that the executor has not started.
 func (r *Run) notStarted(ctx context.Context, err error) job.Result {
 	if ctx.Err() != nil {
+		if end := endOf(ctx); end != nil {
+			return job.Result{Outcome: end.Outcome, Reason: end.Reason, Message: r.redact(end.Message)}
+		}
 		return job.Result{Outcome: job.Canceled, Reason: job.ReasonCanceled, Message: "the job was canceled before it was started"}
+	}
+	if end := endOfError(err); end != nil {
+		return job.Result{Outcome: end.Outcome, Reason: end.Reason, Message: r.redact(end.Message)}
 	}
 	return infrastructure(r.redact("the job could not be started: " + err.Error()))
 }
@@ -184,14 +208,15 @@ func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) 
 	described.ID, described.Attempt, described.Labels = r.Job.ID, max(r.Job.Attempt, 1), r.Job.Labels
 	described.Secrets = r.Job.Secrets()
 	return pipeline.Options{
-		Job:    described,
-		Stages: r.Stages,
-		Log:    run,
-		Sink:   r.Sink,
-		Result: ending.result,
-		Failed: func(string, string) { end() },
-		Redact: r.redact,
-		Logger: r.logger(),
+		Job:     described,
+		Stages:  r.Stages,
+		Log:     run,
+		Sink:    r.Sink,
+		Opening: r.Opening,
+		Result:  ending.result,
+		Failed:  func(string, string) { end() },
+		Redact:  r.redact,
+		Logger:  r.logger(),
 	}
 }
 

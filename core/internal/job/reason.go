@@ -13,6 +13,7 @@ const (
 	ReasonStart      Reason = "start_failed"
 	ReasonCanceled   Reason = "canceled"
 	ReasonLifetime   Reason = "lifetime"
+	ReasonReserved   Reason = "reservation"
 	ReasonOOMKilled  Reason = "oom_killed"
 	ReasonProcessor  Reason = "processor_failed"
 
@@ -79,6 +80,11 @@ var Reasons = []ReasonInfo{
 		ReasonLifetime, ExecutionTimeout, false,
 		"The job ran longer than it may.",
 		"Raise `lifetime` in `runner.hcl`, or make the job shorter.",
+	},
+	{
+		ReasonReserved, ExecutionTimeout, false,
+		"The job ran until shortly before the source would have handed it out again, and was ended so that it does not run twice at once.",
+		"Reserve the job for longer where it is put into the queue (Faktory: `reserve_for`), or make it shorter.",
 	},
 	{
 		ReasonOOMKilled, Failed, false,

@@ -52,9 +52,16 @@ type DeliveryOptions struct {
 	MaxBytes int
 	// MaxInterval bounds the time that a line waits.
 	MaxInterval time.Duration
-	// Send delivers a chunk. It returns nil when the chunk is where it belongs; any error ends the delivery, so retries
-	// are its own affair.
-	Send func(ctx context.Context, chunk Chunk) error
+	// Send delivers a chunk. It returns when the chunk is where it belongs, or is given up; then notes say so, and go into
+	// the log as lines of core's own, behind the chunk or after lines that wait already. Any error ends the delivery, so
+	// retries are its own affair.
+	Send func(ctx context.Context, chunk Chunk) (notes []string, err error)
+}
+
+// sendAnswer is what Send has returned.
+type sendAnswer struct {
+	notes []string
+	err   error
 }
 
 // delivery is one call of Write.
@@ -116,19 +123,22 @@ func (d *Delivery) run(ctx context.Context) {
 	defer close(d.stopped)
 	ctx, cancel := context.WithCancel(ctx)
 	c := newChunker(d.options)
-	sent := make(chan error, 1)
+	answers := make(chan sendAnswer, 1)
 	var sending *Chunk
 	var flushed chan struct{}
 	defer func() {
 		cancel()
 		if sending != nil {
-			<-sent //nolint:errcheck // the error of ctx, or one that comes too late
+			<-answers // the error of ctx, or one that comes too late
 		}
 	}()
 	for {
 		if sending == nil {
 			if sending = c.take(); sending != nil {
-				go func(chunk Chunk) { sent <- d.options.Send(ctx, chunk) }(*sending)
+				go func(chunk Chunk) {
+					notes, err := d.options.Send(ctx, chunk)
+					answers <- sendAnswer{notes, err}
+				}(*sending)
 			} else if flushed != nil && c.empty() {
 				close(flushed)
 				flushed = nil
@@ -149,14 +159,20 @@ func (d *Delivery) run(ctx context.Context) {
 			c.cut()
 		case <-c.timer.C:
 			c.cut()
-		case err := <-sent:
+		case answer := <-answers:
 			chunk := sending
 			sending = nil
-			if err != nil {
-				d.err = err
+			if answer.err != nil {
+				d.err = answer.err
 				return
 			}
 			c.done(chunk)
+			for _, text := range answer.notes {
+				c.line(note(text))
+			}
+			if flushed != nil {
+				c.cut()
+			}
 		case <-ctx.Done():
 			d.err = context.Cause(ctx)
 			return

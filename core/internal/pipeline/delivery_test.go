@@ -18,7 +18,7 @@ import (
 func deliver(t *testing.T, options DeliveryOptions, write func(d *Delivery, line func(words ...string))) (chunks [][]string, acked uint64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	next := uint64(1)
-	options.Send = func(_ context.Context, c Chunk) error {
+	options.Send = func(_ context.Context, c Chunk) ([]string, error) {
 		if c.FirstLine != next {
 			t.Errorf("a chunk begins with line %d, want %d", c.FirstLine, next)
 		}
@@ -31,7 +31,7 @@ func deliver(t *testing.T, options DeliveryOptions, write func(d *Delivery, line
 			lines = append(lines, string(l))
 		}
 		chunks = append(chunks, lines)
-		return nil
+		return nil, nil
 	}
 	d := NewDelivery(ctx, options)
 	through := uint64(0)
@@ -146,7 +146,7 @@ func TestDeliveryOfOpenLines(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				d := NewDelivery(ctx, DeliveryOptions{
-					MaxBytes: 1 << 20, MaxInterval: time.Second, Send: func(context.Context, Chunk) error { return nil },
+					MaxBytes: 1 << 20, MaxInterval: time.Second, Send: func(context.Context, Chunk) ([]string, error) { return nil, nil },
 				})
 				written, behind, acked := 0, 0, uint64(0)
 				for i, w := range words {
@@ -175,7 +175,7 @@ func TestDeliveryOfOpenLines(t *testing.T) {
 func TestDeliveryKeepsTextsOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	d := NewDelivery(ctx, DeliveryOptions{
-		MaxBytes: 1 << 20, MaxInterval: time.Hour, Send: func(context.Context, Chunk) error { return nil },
+		MaxBytes: 1 << 20, MaxInterval: time.Hour, Send: func(context.Context, Chunk) ([]string, error) { return nil, nil },
 	})
 	const lines = 1000
 	var before, after runtime.MemStats
@@ -222,9 +222,9 @@ func TestDeliveryOfEmptyLines(t *testing.T) {
 func TestDeliveryHoldsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		d := NewDelivery(ctx, DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(ctx context.Context, _ Chunk) error {
+		d := NewDelivery(ctx, DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(ctx context.Context, _ Chunk) ([]string, error) {
 			<-ctx.Done()
-			return ctx.Err()
+			return nil, ctx.Err()
 		}})
 		writes := 0
 		go func() {
@@ -244,7 +244,7 @@ func TestDeliveryHoldsUp(t *testing.T) {
 func TestDeliverySendError(t *testing.T) {
 	want := errors.New("refused for good")
 	synctest.Test(t, func(t *testing.T) {
-		d := NewDelivery(t.Context(), DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(context.Context, Chunk) error { return want }})
+		d := NewDelivery(t.Context(), DeliveryOptions{MaxBytes: 1, MaxInterval: time.Second, Send: func(context.Context, Chunk) ([]string, error) { return nil, want }})
 		if err := d.Write(t.Context(), logOf(1, "line").batches[0], 1, func(uint64) {}); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -18,9 +20,10 @@ func newGroup(parent context.Context) *group {
 	return &group{ctx: ctx, cancel: cancel}
 }
 
+// run starts a goroutine. A panic in it is a bug in core; it ends the group's job and no other.
 func (g *group) run(f func(ctx context.Context) error) {
 	g.wg.Go(func() {
-		if err := f(g.ctx); err != nil {
+		if err := recovered(g.ctx, f); err != nil {
 			g.cancel(err)
 		}
 	})
@@ -32,4 +35,14 @@ func (g *group) wait() error {
 	err := context.Cause(g.ctx)
 	g.cancel(nil)
 	return err
+}
+
+// recovered calls f and makes a panic in it an error, with its place.
+func recovered(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in core, please report it: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f(ctx)
 }

@@ -8,8 +8,8 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// toResult makes the protocol's form of a result, whose texts are UTF-8.
-func toResult(r *job.Result) *pluginv1.JobResult {
+// ResultToProto makes the protocol's form of a result, whose texts are UTF-8.
+func ResultToProto(r *job.Result) *pluginv1.JobResult {
 	out := &pluginv1.JobResult{
 		Outcome: string(r.Outcome),
 		Reason:  string(r.Reason),

@@ -162,7 +162,7 @@ func (st *stream) sendBatch(s sent) error {
 }
 
 func (st *stream) sendFinish(result *job.Result) error {
-	finish := &pluginv1.Finish{Result: toResult(result)}
+	finish := &pluginv1.Finish{Result: ResultToProto(result)}
 	if err := st.send(&pluginv1.ProcessRequest{Message: &pluginv1.ProcessRequest_Finish{Finish: finish}}); err != nil {
 		return err
 	}

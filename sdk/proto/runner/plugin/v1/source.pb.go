@@ -1177,7 +1177,9 @@ type JobsRequest_Credit struct {
 	Slots uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Counts offers that core has seen on this stream. The source may have made offers_seen + slots of them in all, so an
 	// offer that was on its way when core granted is not granted twice.
-	OffersSeen    uint64 `protobuf:"varint,2,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
+	OffersSeen uint64 `protobuf:"varint,2,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
+	// Numbers the Credits of a stream, from 1.
+	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1222,6 +1224,13 @@ func (x *JobsRequest_Credit) GetSlots() uint32 {
 func (x *JobsRequest_Credit) GetOffersSeen() uint64 {
 	if x != nil {
 		return x.OffersSeen
+	}
+	return 0
+}
+
+func (x *JobsRequest_Credit) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
 	}
 	return 0
 }
@@ -1559,8 +1568,8 @@ func (x *JobsResponse_Status) GetMessage() string {
 // and again whenever one of the claims that are more than the credit has come to nothing.
 type JobsResponse_Claims struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The offers_seen of the latest Credit that the source knows.
-	OffersSeen uint64 `protobuf:"varint,1,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
+	// The number of the latest Credit that the source knows.
+	Credit uint64 `protobuf:"varint,1,opt,name=credit,proto3" json:"credit,omitempty"`
 	// Offers made on this stream, and claims that may still become one.
 	OffersMade    uint64 `protobuf:"varint,2,opt,name=offers_made,json=offersMade,proto3" json:"offers_made,omitempty"`
 	Open          uint32 `protobuf:"varint,3,opt,name=open,proto3" json:"open,omitempty"`
@@ -1598,9 +1607,9 @@ func (*JobsResponse_Claims) Descriptor() ([]byte, []int) {
 	return file_runner_plugin_v1_source_proto_rawDescGZIP(), []int{2, 3}
 }
 
-func (x *JobsResponse_Claims) GetOffersSeen() uint64 {
+func (x *JobsResponse_Claims) GetCredit() uint64 {
 	if x != nil {
-		return x.OffersSeen
+		return x.Credit
 	}
 	return 0
 }
@@ -1787,7 +1796,7 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x1drunner/plugin/v1/source.proto\x12\x10runner.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a runner/plugin/v1/processor.proto\"2\n" +
 	"\x06JobKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xa5\x06\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xbd\x06\n" +
 	"\vJobsRequest\x12;\n" +
 	"\x05hello\x18\x01 \x01(\v2#.runner.plugin.v1.JobsRequest.HelloH\x00R\x05hello\x12>\n" +
 	"\x06credit\x18\x02 \x01(\v2$.runner.plugin.v1.JobsRequest.CreditH\x00R\x06credit\x12>\n" +
@@ -1797,11 +1806,12 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x05Hello\x12\x16\n" +
 	"\x06runner\x18\x01 \x01(\tR\x06runner\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\x122\n" +
-	"\arunning\x18\x03 \x03(\v2\x18.runner.plugin.v1.JobKeyR\arunning\x1a?\n" +
+	"\arunning\x18\x03 \x03(\v2\x18.runner.plugin.v1.JobKeyR\arunning\x1aW\n" +
 	"\x06Credit\x12\x14\n" +
 	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x1f\n" +
 	"\voffers_seen\x18\x02 \x01(\x04R\n" +
-	"offersSeen\x1a4\n" +
+	"offersSeen\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x1a4\n" +
 	"\x06Accept\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x1a5\n" +
 	"\x05Renew\x12,\n" +
@@ -1811,7 +1821,7 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\vdisposition\x18\x02 \x01(\x0e2\x1d.runner.plugin.v1.DispositionR\vdisposition\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
 	"\x06handle\x18\x04 \x01(\fR\x06handleB\t\n" +
-	"\amessage\"\xf6\x06\n" +
+	"\amessage\"\xed\x06\n" +
 	"\fJobsResponse\x12<\n" +
 	"\x05offer\x18\x01 \x01(\v2$.runner.plugin.v1.JobsResponse.OfferH\x00R\x05offer\x12?\n" +
 	"\x06cancel\x18\x02 \x01(\v2%.runner.plugin.v1.JobsResponse.CancelH\x00R\x06cancel\x12?\n" +
@@ -1828,10 +1838,9 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x1a@\n" +
 	"\x06Status\x12\x1c\n" +
 	"\tconnected\x18\x01 \x01(\bR\tconnected\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x1a^\n" +
-	"\x06Claims\x12\x1f\n" +
-	"\voffers_seen\x18\x01 \x01(\x04R\n" +
-	"offersSeen\x12\x1f\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x1aU\n" +
+	"\x06Claims\x12\x16\n" +
+	"\x06credit\x18\x01 \x01(\x04R\x06credit\x12\x1f\n" +
 	"\voffers_made\x18\x02 \x01(\x04R\n" +
 	"offersMade\x12\x12\n" +
 	"\x04open\x18\x03 \x01(\rR\x04open\x1a!\n" +

@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/pipeline"
+	"github.com/podrunner/runner/core/internal/redact"
+	"github.com/podrunner/runner/core/internal/telemetry"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+// task is one accepted job, from Accept to the end of what it has left behind.
+type task struct {
+	*offer
+	in     *intake
+	worker int
+	logger hclog.Logger
+	// redact knows the job's own sensitive values.
+	redact redact.Redactor
+	ctx    context.Context //nolint:containedctx // the job's life, which others end
+	end    context.CancelCauseFunc
+	// undate lets go of the deadline's timer.
+	undate context.CancelFunc
+	freed  sync.Once
+	phase  *telemetry.PhaseGauge
+
+	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
+	// take them; lost counts lines that it has not taken and why says why not.
+	outage time.Time
+	lost   uint64
+	why    string
+}
+
+func newTask(in *intake, o *offer) *task {
+	t := &task{offer: o, in: in, undate: func() {}}
+	ctx := in.serving.life
+	if !o.deadline.IsZero() {
+		at := o.deadline.Add(-in.pipeline.Grace)
+		ctx, t.undate = context.WithDeadlineCause(ctx, at, &End{
+			Outcome: job.ExecutionTimeout, Reason: job.ReasonReserved,
+			Message: "the job was not over when the source's reservation of it ended, and was ended with it",
+		})
+	}
+	t.ctx, t.end = context.WithCancelCause(ctx)
+	t.redact.Set(o.job)
+	in.serving.start(t)
+	t.logger = in.logger.With("job", o.job.ID, "number", o.number, "attempt", o.job.Attempt, "worker", t.worker)
+	t.phase = in.serving.Metrics.Phase(in.pipeline.labels())
+	return t
+}
+
+// run runs the job. Whatever goes wrong in it touches no other.
+func (t *task) run() {
+	defer t.in.over(t)
+	defer t.in.serving.finish(t)
+	defer t.free()
+	defer t.undate()
+	defer t.end(nil)
+	defer t.phase.Close()
+	labels := t.in.pipeline.labels()
+	begun := time.Now()
+	t.in.serving.Metrics.JobStarted(labels)
+	t.logger.Info("job started")
+	t.phase.Set(string(executor.Pending), "")
+	summary, err := t.do()
+	if err != nil && summary.Result.Outcome == "" {
+		summary.Result = infrastructure(t.redact.String(err.Error()))
+		summary.Total = time.Since(begun)
+	}
+	t.in.serving.Metrics.JobFinished(labels, telemetry.JobEnd{
+		Outcome: string(summary.Result.Outcome), Reason: string(summary.Result.Reason),
+		Pending: summary.Pending, Running: summary.Running, Total: time.Since(begun), Started: !summary.Started.IsZero(),
+	})
+}
+
+// finished is the line of the log that tells what has become of a job.
+func (t *task) finished(summary Summary) {
+	fields := []any{
+		"outcome", string(summary.Result.Outcome), "reason", string(summary.Result.Reason), "exit_code", exitCode(summary.Result.ExitCode),
+		"records", summary.Records, "pending", rounded(summary.Pending), "running", rounded(summary.Running), "total", rounded(summary.Total),
+	}
+	if summary.Result.Outcome != job.Success && summary.Result.Message != "" {
+		fields = append(fields, "message", t.redact.String(summary.Result.Message))
+	}
+	t.logger.Info("job finished", fields...)
+}
+
+func exitCode(code *int) any {
+	if code == nil {
+		return ""
+	}
+	return *code
+}
+
+func rounded(d time.Duration) string { return d.Round(time.Millisecond).String() }
+
+// do runs the job from its start to its report.
+func (t *task) do() (summary Summary, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.logger.Error("panic in core, please report it; the job is given up and all others go on",
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			summary = Summary{Result: infrastructure("core has a bug: it panicked while it ran the job")}
+			err = t.report(summary)
+		}
+	}()
+	p := t.in.pipeline
+	delivering, stop := context.WithCancel(context.WithoutCancel(t.ctx))
+	delivery := pipeline.NewDelivery(delivering, pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send})
+	defer delivery.Wait()
+	defer stop()
+	run := Run{
+		Job:      t.job,
+		Executor: t.executor(),
+		Pipeline: pipeline.Job{Pipeline: p.Name, Runner: t.in.serving.Runner, Worker: t.worker},
+		Stages:   p.Stages,
+		Sink:     delivery,
+		Status:   t.status,
+		Report:   t.report,
+		Opening:  t.opening(),
+		Explain:  true,
+		Grace:    p.Grace,
+		Redact:   t.redact.String,
+		Logger:   t.logger,
+	}
+	summary, err = run.Do(t.ctx)
+	if err != nil {
+		t.logger.Error("the job's log or its result could not be delivered", "error", t.redact.String(err.Error()))
+	}
+	return summary, err
+}
+
+// executor returns the pipeline's, or, for a job of a bad shape, one that says so.
+func (t *task) executor() executor.Executor {
+	if err := t.job.Validate(); err != nil {
+		return refusing{&End{Outcome: job.Failed, Reason: job.ReasonInvalidJob, Message: "the job was not started: " + err.Error()}}
+	}
+	return t.in.pipeline.Executor
+}
+
+// opening are the lines before the log.
+func (t *task) opening() []string {
+	lifetime := t.in.pipeline.Lifetime
+	if t.deadline.IsZero() {
+		return nil
+	}
+	left := time.Until(t.deadline.Add(-t.in.pipeline.Grace)).Round(time.Second)
+	if left >= lifetime {
+		return nil
+	}
+	return []string{fmt.Sprintf("the job has %s, less than its lifetime of %s: the source has reserved it for no longer", left, lifetime)}
+}
+
+// status follows what the job is doing.
+func (t *task) status(s executor.Status) {
+	t.phase.Set(string(s.Phase), s.Reason)
+	t.logger.Debug("job status", "phase", string(s.Phase), "reason", s.Reason, "message", s.Message)
+}
+
+// free gives the job's slot to another.
+func (t *task) free() {
+	t.freed.Do(func() {
+		t.in.serving.free(t)
+		t.in.lane.freed()
+	})
+}
+
+// send delivers lines. What the source does not take for too long is lost; the first chunk that it takes after that is
+// followed by a line which says so.
+func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error) {
+	p, metrics := t.in.pipeline, t.in.serving.Metrics
+	request := &pluginv1.AppendLogsRequest{
+		Job: t.key(), Handle: t.handle, FirstLine: chunk.FirstLine, SentAt: timestamppb.New(chunk.Made), Lines: chunk.Lines,
+	}
+	var answer *pluginv1.AppendLogsResponse
+	err := t.in.call(ctx, "AppendLogs", func(ctx context.Context, client pluginv1.SourceClient) (err error) {
+		answer, err = client.AppendLogs(ctx, request)
+		return err
+	}, func(err error) bool {
+		metrics.DeliveryRetry(p.labels(), "append")
+		if t.outage.IsZero() {
+			t.outage = time.Now()
+			t.logger.Warn("the source does not take the job's log; trying again", "error", t.redact.String(err.Error()))
+		}
+		return time.Since(t.outage) < p.GiveUp
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		t.lose(chunk, err)
+		return nil, nil
+	}
+	if !t.outage.IsZero() {
+		t.logger.Info("the source takes the job's log again", "after", rounded(time.Since(t.outage)))
+		t.outage = time.Time{}
+	}
+	bytes := 0
+	for _, line := range chunk.Lines {
+		bytes += len(line)
+	}
+	metrics.Delivered(p.labels(), len(chunk.Lines), bytes, time.Since(chunk.Made))
+	return t.missing(answer), nil
+}
+
+// lose counts lines that the source has not taken.
+func (t *task) lose(chunk pipeline.Chunk, err error) {
+	n := uint64(len(chunk.Lines))
+	if t.lost == 0 {
+		t.why = t.redact.String(err.Error())
+	}
+	t.lost += n
+	t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), len(chunk.Lines))
+	t.logger.Error("lines of the job's log are lost: the source has not taken them", "first_line", chunk.FirstLine, "lines", n,
+		"tried_for", rounded(time.Since(t.outage)), "error", t.redact.String(err.Error()))
+}
+
+// missing are lines that say which lines of the log the source does not have.
+func (t *task) missing(answer *pluginv1.AppendLogsResponse) (notes []string) {
+	if t.lost > 0 {
+		notes = append(notes, fmt.Sprintf("%d lines before these are missing: the source did not take them for %s: %s", t.lost, t.in.pipeline.GiveUp, t.why))
+		t.lost = 0
+	}
+	for _, r := range answer.GetRefused() {
+		t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), int(r.GetCount())) //nolint:gosec // lines of a chunk
+		why := t.redact.String(r.GetMessage())
+		notes = append(notes, fmt.Sprintf("%d lines from line %d on are missing: the source has refused them: %s", r.GetCount(), r.GetFirstLine(), why))
+		t.logger.Error("the source has refused lines of the job's log", "first_line", r.GetFirstLine(), "lines", r.GetCount(), "error", why)
+	}
+	return notes
+}
+
+// report gives the job's result to the source, and its slot to another job: what is still to be removed holds up nobody.
+func (t *task) report(summary Summary) error {
+	p, metrics := t.in.pipeline, t.in.serving.Metrics
+	request := &pluginv1.ReportRequest{
+		Job: t.key(), Handle: t.handle, Result: pipeline.ResultToProto(&summary.Result),
+		Infrastructure: summary.Result.Reason.Info().Infrastructure,
+		FinishedAt:     timestamppb.Now(),
+	}
+	if !summary.Started.IsZero() {
+		request.StartedAt, request.FinishedAt = timestamppb.New(summary.Started), timestamppb.New(summary.Finished)
+	}
+	begun, said := time.Now(), false
+	err := t.in.call(t.in.serving.patience, "Report", func(ctx context.Context, client pluginv1.SourceClient) error {
+		_, err := client.Report(ctx, request)
+		return err
+	}, func(err error) bool {
+		metrics.DeliveryRetry(p.labels(), "report")
+		if !said {
+			said = true
+			t.logger.Warn("the source does not take the job's result; trying again", "error", t.redact.String(err.Error()))
+		}
+		return time.Since(begun) < p.GiveUp
+	})
+	if err != nil {
+		metrics.ReportLost(p.labels())
+		err = fmt.Errorf("the result %s is lost: the source has not taken it for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
+	}
+	t.free()
+	t.finished(summary)
+	return err
+}
