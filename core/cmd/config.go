@@ -48,10 +48,12 @@ func (a *app) newHost(c *config.Config) (*pluginhost.Host, error) {
 		return nil, infrastructureError(err)
 	}
 	options.Limits.Stop = stopTimeout
+	options.Hide = a.redact.Always
 	host, err := pluginhost.New(options)
 	if err != nil {
 		return nil, usageError(err)
 	}
+	host.SetRedact(a.redact.Bytes)
 	return host, nil
 }
 

@@ -52,7 +52,6 @@ func newSession(a *app, flags sessionFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	host.SetRedact(a.redact.Bytes)
 	return &session{app: a, config: c, pipeline: p, host: host, renderer: newRenderer(a, flags.output)}, nil
 }
 

@@ -41,17 +41,7 @@ func Processors(ctx context.Context, host *pluginhost.Host, pipeline *config.Pip
 	if a.diags.HasErrors() {
 		return nil, a.diags.Sorted(), a.broken()
 	}
-	for _, p := range parts {
-		a.decode(p)
-	}
-	if a.diags.HasErrors() {
-		return nil, a.diags.Sorted(), a.broken()
-	}
-	a.each(parts, func(p *part) ([]*pluginv1.Diagnostic, error) {
-		ctx, cancel := context.WithTimeout(ctx, configureTimeout)
-		defer cancel()
-		return p.plugin.Configure(ctx, p.json)
-	})
+	a.configure(ctx, parts)
 	if a.diags.HasErrors() {
 		return nil, a.diags.Sorted(), a.broken()
 	}
@@ -69,9 +59,7 @@ func Check(ctx context.Context, host *pluginhost.Host, c *config.Config) (diag.D
 	var all []*part
 	for _, pipeline := range c.Pipelines {
 		parts := processorParts(pipeline)
-		if pipeline.Source != nil {
-			parts = append(parts, &part{kind: pluginhost.Source, use: pipeline.Source})
-		}
+		parts = append(parts, sourceParts(pipeline)...)
 		all = append(all, parts...)
 	}
 	a.launchOnce(ctx, all)
@@ -84,11 +72,7 @@ func Check(ctx context.Context, host *pluginhost.Host, c *config.Config) (diag.D
 			decoded = append(decoded, p)
 		}
 	}
-	a.each(decoded, func(p *part) ([]*pluginv1.Diagnostic, error) {
-		ctx, cancel := context.WithTimeout(ctx, validateTimeout)
-		defer cancel()
-		return p.plugin.Validate(ctx, p.json)
-	})
+	a.validate(ctx, decoded)
 	return a.diags.Sorted(), a.broken()
 }
 
@@ -187,9 +171,35 @@ func (a *assembler) each(parts []*part, call func(*part) ([]*pluginv1.Diagnostic
 	}
 }
 
-// decode makes the JSON that is meant for the plugin; false when there are errors.
+// configure decodes what is meant for each part and, unless something is wrong with one of them, configures them all.
+func (a *assembler) configure(ctx context.Context, parts []*part) {
+	for _, p := range parts {
+		a.decode(p)
+	}
+	if a.diags.HasErrors() {
+		return
+	}
+	a.each(parts, func(p *part) ([]*pluginv1.Diagnostic, error) {
+		ctx, cancel := context.WithTimeout(ctx, configureTimeout)
+		defer cancel()
+		return p.plugin.Configure(ctx, p.json)
+	})
+}
+
+// validate asks for opinions on what was decoded.
+func (a *assembler) validate(ctx context.Context, decoded []*part) {
+	a.each(decoded, func(p *part) ([]*pluginv1.Diagnostic, error) {
+		ctx, cancel := context.WithTimeout(ctx, validateTimeout)
+		defer cancel()
+		return p.plugin.Validate(ctx, p.json)
+	})
+}
+
+// decode makes the JSON that is meant for the plugin; false when there are errors. Its sensitive values are hidden from
+// then on, errors or not: what can't be decoded is still in the file, and in the environment of whoever talks of it.
 func (a *assembler) decode(p *part) bool {
 	json, diags := p.use.Decode(p.plugin.Description().GetConfig())
+	a.host.Hide(p.use.Secrets()...)
 	p.json = json
 	a.diags = append(a.diags, diags...)
 	return !diags.HasErrors()

@@ -28,16 +28,28 @@ func TestMain(m *testing.M) { os.Exit(hosttest.Main(m)) }
 // nothing of it is left.
 func stageOf(t *testing.T, mode, configuration string, limits pluginhost.Limits) (pipeline.Stage, *pluginhost.Plugin) {
 	t.Helper()
+	host := newHost(t, pluginhost.Options{Dirs: []pluginhost.Dir{hosttest.Dir(t, mode)}, Limits: limits, Logger: hclog.NewNullLogger()})
+	plugin, err := host.Launch(t.Context(), pluginhost.Processor, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diagnostics, err := plugin.Configure(t.Context(), []byte(configuration)); err != nil || len(diagnostics) > 0 {
+		t.Fatal(diagnostics, err)
+	}
+	stage := assembly.Stage{Processor: &config.Processor{Use: config.Use{Name: mode}, OnError: "fail"}, Plugin: plugin}
+	return assembly.PipelineStages([]assembly.Stage{stage})[0], plugin
+}
+
+// newHost returns a host of which nothing is left at the end of the test.
+func newHost(t *testing.T, options pluginhost.Options) *pluginhost.Host {
+	t.Helper()
 	before := goleak.IgnoreCurrent()
 	temp, err := os.MkdirTemp("", "as-") //nolint:usetesting // t.TempDir's path is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := pluginhost.New(pluginhost.Options{
-		Dirs: []pluginhost.Dir{hosttest.Dir(t, mode)}, TempDir: temp, Limits: limits,
-		Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + temp},
-		Logger:  hclog.NewNullLogger(),
-	})
+	options.TempDir, options.Environ = temp, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + temp}
+	host, err := pluginhost.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,15 +61,7 @@ func stageOf(t *testing.T, mode, configuration string, limits pluginhost.Limits)
 		}
 		goleak.VerifyNone(t, before)
 	})
-	plugin, err := host.Launch(t.Context(), pluginhost.Processor, mode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diagnostics, err := plugin.Configure(t.Context(), []byte(configuration)); err != nil || len(diagnostics) > 0 {
-		t.Fatal(diagnostics, err)
-	}
-	stage := assembly.Stage{Processor: &config.Processor{Use: config.Use{Name: mode}, OnError: "fail"}, Plugin: plugin}
-	return assembly.PipelineStages([]assembly.Stage{stage})[0], plugin
+	return host
 }
 
 // shown is a Sink.

@@ -50,6 +50,10 @@ func (u *Use) Decode(schema *pluginv1.Schema) ([]byte, diag.Diagnostics) {
 	return out, d.diags.Sorted()
 }
 
+// Secrets returns the values of sensitive arguments, those of lists and maps one by one. Call it after Decode, of which
+// errors are no hindrance: what could be read of them is there.
+func (u *Use) Secrets() []string { return u.secrets }
+
 // Locate gives the diagnostics that a plugin has made of this configuration their places in the file, and takes the
 // values out of them that must not be printed. Call it after Decode.
 func (u *Use) Locate(in []*pluginv1.Diagnostic) diag.Diagnostics {

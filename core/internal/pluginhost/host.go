@@ -38,6 +38,9 @@ type Options struct {
 	TempDir string
 	// Limits are deadlines and counts.
 	Limits Limits
+	// Hide is told of values that must not be seen in what the host and the plugins have to say; nil: nobody is told.
+	// What takes them out is SetRedact's function.
+	Hide func(values ...string)
 }
 
 // Settings are what the configuration says about one plugin.
@@ -108,6 +111,13 @@ func New(opts Options) (*Host, error) {
 // quote a secret of a job that is running. It may be called at any time; fn must be safe for concurrent use, must not
 // change its argument, and is never given more than 64 KiB.
 func (h *Host) SetRedact(fn func([]byte) []byte) { h.redactor.Store(&fn) }
+
+// Hide tells Options.Hide of values, before a plugin gets them.
+func (h *Host) Hide(values ...string) {
+	if h.opts.Hide != nil && len(values) > 0 {
+		h.opts.Hide(values...)
+	}
+}
 
 func (h *Host) redact(text []byte) []byte {
 	if fn := h.redactor.Load(); fn != nil && *fn != nil {

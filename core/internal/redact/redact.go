@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/podrunner/runner/core/internal/job"
@@ -25,23 +26,58 @@ const shortest = 4
 // Redactor replaces values. It is safe for concurrent use. The zero value replaces nothing.
 type Redactor struct {
 	values atomic.Pointer[[]string]
+
+	mu sync.Mutex
+	// always are the values of Always, jobs those of the last Set, both in all their forms.
+	always, jobs []string
 }
 
-// Set makes the sensitive values of these jobs the ones to replace: each as a whole and each of its lines, as they are
-// and as they look in quotes or in JSON. Values that overlap or touch are replaced as one.
+// Set makes the sensitive values of these jobs the ones to replace, beside those of Always: each as a whole and each of
+// its lines, as they are and as they look in quotes or in JSON. Values that overlap or touch are replaced as one.
 func (r *Redactor) Set(jobs ...*job.Job) {
 	var values []string
 	for _, j := range jobs {
 		for _, v := range j.Secrets() {
-			values = addForms(values, v.Value)
-			for line := range strings.Lines(v.Value) {
-				values = addForms(values, line)
-			}
+			values = addLines(values, v.Value)
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.jobs = values
+	r.merge()
+}
+
+// Always adds values that are replaced from now on, whatever jobs run: the sensitive values of a configuration. Of a URL
+// the password is replaced by itself, too, since errors show a URL in parts.
+func (r *Redactor) Always(values ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, value := range values {
+		r.always = addLines(r.always, value)
+		for _, password := range passwords(value) {
+			r.always = addForms(r.always, password)
+		}
+	}
+	slices.Sort(r.always)
+	r.always = slices.Compact(r.always)
+	r.merge()
+}
+
+// merge makes the values that String looks for. The caller holds mu.
+func (r *Redactor) merge() {
+	values := slices.Concat(r.always, r.jobs)
 	slices.Sort(values)
 	values = slices.DeleteFunc(slices.Compact(values), func(v string) bool { return v == "" })
 	r.values.Store(&values)
+}
+
+// addLines adds a value and each of its lines.
+func addLines(values []string, value string) []string {
+	values = addForms(values, value)
+	for line := range strings.Lines(value) {
+		values = addForms(values, line)
+	}
+	return values
 }
 
 // addForms adds the ways in which a log line or an error may show a value: errors quote names, a log escapes what has a

@@ -86,3 +86,41 @@ func TestSetAgain(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestAlways: what a configuration holds is replaced whatever jobs there are.
+func TestAlways(t *testing.T) {
+	var r redact.Redactor
+	r.Always("the-token", "")
+	r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: "of-a-job", Sensitive: true}}})
+	r.Always("another-token")
+	r.Always("the-token")
+	if got, want := r.String("the-token of-a-job another-token x"), redact.Mask+" "+redact.Mask+" "+redact.Mask+" x"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Set()
+	if got, want := r.String("the-token of-a-job another-token"), redact.Mask+" of-a-job "+redact.Mask; got != want {
+		t.Errorf("after the job: got %q, want %q", got, want)
+	}
+}
+
+// TestAlwaysURL: a password shows without the URL around it.
+func TestAlwaysURL(t *testing.T) {
+	for value, in := range map[string]string{
+		"tcp://:pass-word@queue:7419":           "AUTH pass-word failed",
+		"tcp+tls://me:pass-word@queue:7419/x":   "me:pass-word",
+		"https://me:p%40ss-word@host":           "p@ss-word and p%40ss-word",
+		"https://me:pass$word@host/?a=b":        "pass$word",
+		"tcp://:pass/word@queue":                "pass/word or pass%2Fword",
+		"tcp://:pass@word@queue":                "pass@word",
+		"https://host/":                         "",
+		"https://me@host/a:b":                   "",
+		"not a URL, with :pass-word@ somewhere": "",
+	} {
+		var r redact.Redactor
+		r.Always(value)
+		got := r.String("x " + in + " y")
+		if strings.Contains(got, "word") || (in != "" && !strings.Contains(got, redact.Mask)) {
+			t.Errorf("%s: got %q", value, got)
+		}
+	}
+}

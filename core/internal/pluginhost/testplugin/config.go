@@ -14,6 +14,8 @@ type config struct {
 	After int `json:"after"`
 	// Refuse makes Validate and Configure answer with an error.
 	Refuse bool `json:"refuse"`
+	// Token is a secret that the answer of Refuse, and a line on standard error, quote.
+	Token string `json:"token"`
 }
 
 func parseConfig(text []byte) (config, []*pluginv1.Diagnostic) {
@@ -25,7 +27,12 @@ func parseConfig(text []byte) (config, []*pluginv1.Diagnostic) {
 		return c, []*pluginv1.Diagnostic{{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "Bad configuration", Detail: err.Error()}}
 	}
 	if c.Refuse {
-		return c, []*pluginv1.Diagnostic{{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "Refused", Detail: "It was told to refuse."}}
+		detail := "It was told to refuse."
+		if c.Token != "" {
+			detail += " The token is " + c.Token + "."
+			stderr("[WARN] the token is " + c.Token)
+		}
+		return c, []*pluginv1.Diagnostic{{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "Refused", Detail: detail}}
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@
 // may do wrong. Nothing of it is shipped.
 //
 // The mode is what follows "runner-processor-" in the name under which it is started; package hosttest makes the links.
+// Under a name with "runner-source-" it is a source that has no jobs.
 // It is written without package sdk, so that it can break the rules that sdk keeps.
 package main
 
@@ -24,7 +25,8 @@ func main() {
 		time.Sleep(time.Minute) // the grandchild: holds what it has inherited
 		return
 	}
-	mode := strings.TrimPrefix(filepath.Base(os.Args[0]), "runner-processor-")
+	mode, isSource := strings.CutPrefix(filepath.Base(os.Args[0]), "runner-source-")
+	mode = strings.TrimPrefix(mode, "runner-processor-")
 	if start, ok := startModes[mode]; ok {
 		start()
 	}
@@ -34,7 +36,7 @@ func main() {
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  protocol.Handshake,
-		VersionedPlugins: map[int]plugin.PluginSet{version: protocol.Set(register(mode))[protocol.Version]},
+		VersionedPlugins: map[int]plugin.PluginSet{version: protocol.Set(register(mode, isSource))[protocol.Version]},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, protocol.ServerOptions()...)...)
 		},
@@ -45,13 +47,17 @@ func main() {
 }
 
 // register returns the function that registers the mode's services.
-func register(mode string) func(*grpc.Server) {
+func register(mode string, isSource bool) func(*grpc.Server) {
 	return func(server *grpc.Server) {
 		if mode == "no-service" {
 			return
 		}
-		s := &service{mode: mode}
+		s := &service{mode: mode, isSource: isSource}
 		pluginv1.RegisterPluginServer(server, s)
+		if isSource {
+			pluginv1.RegisterSourceServer(server, pluginv1.UnimplementedSourceServer{})
+			return
+		}
 		pluginv1.RegisterProcessorServer(server, s)
 	}
 }
@@ -60,8 +66,9 @@ func register(mode string) func(*grpc.Server) {
 type service struct {
 	pluginv1.UnimplementedPluginServer
 	pluginv1.UnimplementedProcessorServer
-	mode   string
-	config config
+	mode     string
+	isSource bool
+	config   config
 }
 
 func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
@@ -74,8 +81,14 @@ func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv
 		Config: &pluginv1.Schema{Attributes: []*pluginv1.Attribute{
 			{Name: "prefix", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_STRING}, Description: "Put before each line."},
 			{Name: "after", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_INT}, Description: "Batches that are treated well before the fault."},
+			{Name: "refuse", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_BOOL}, Description: "Answer to Validate and Configure with an error."},
+			{Name: "token", Type: &pluginv1.Type{Kind: pluginv1.Kind_KIND_STRING}, Sensitive: true, Description: "Quoted in the error of refuse."},
 		}},
 		Processor: &pluginv1.ProcessorTraits{Checkpoints: s.mode == "count"},
+	}
+	if s.isSource {
+		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
+		out.Source = &pluginv1.SourceTraits{}
 	}
 	if s.mode == "wrong-kind" {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
