@@ -43,12 +43,17 @@ func (a *app) loadConfig() (*config.Config, error) {
 
 // newHost returns the host of a configuration's plugins. The caller closes it with closeHost.
 func (a *app) newHost(c *config.Config) (*pluginhost.Host, error) {
+	return a.newHostWith(c, func(o *pluginhost.Options) { o.Limits.Stop = stopTimeout })
+}
+
+// newHostWith is newHost with options that edit sets.
+func (a *app) newHostWith(c *config.Config, edit func(*pluginhost.Options)) (*pluginhost.Host, error) {
 	options, err := assembly.HostOptions(c, a.log)
 	if err != nil {
 		return nil, infrastructureError(err)
 	}
-	options.Limits.Stop = stopTimeout
 	options.Hide = a.redact.Always
+	edit(&options)
 	host, err := pluginhost.New(options)
 	if err != nil {
 		return nil, usageError(err)

@@ -79,17 +79,13 @@ func newKubernetes(ctx context.Context, s *session, flags executorFlags) (*runne
 	if flags.namespace != "" {
 		settings.Namespace = flags.namespace
 	}
-	// Two people who try a job of the same id try two jobs.
-	source := "test-" + rand.Text()
-	exec, err := kubernetes.New(ctx, kubernetes.Options{
-		Settings: settings, Runner: s.config.Runner.Name, Pipeline: s.pipeline.Name, Source: source, Mode: "test",
-		Keep: flags.keep, Logger: s.app.log.Named("kubernetes"),
+	exec, err := s.app.connect(ctx, kubernetes.Options{
+		Settings: settings, Runner: s.config.Runner.Name, Pipeline: s.pipeline.Name,
+		Source: "test-" + rand.Text(), // two people who try a job of the same id try two jobs
+		Mode:   "test", Keep: flags.keep,
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, errInterrupted
-		}
-		return nil, infrastructureError(err)
+		return nil, err
 	}
 	return &runnerOf{
 		Executor: exec, close: exec.Close, grace: settings.Grace,
@@ -99,6 +95,19 @@ func newKubernetes(ctx context.Context, s *session, flags executorFlags) (*runne
 			}
 		},
 	}, nil
+}
+
+// connect connects to the cluster.
+func (a *app) connect(ctx context.Context, options kubernetes.Options) (*kubernetes.Executor, error) {
+	options.Logger = a.log.Named("kubernetes")
+	exec, err := kubernetes.New(ctx, options)
+	switch {
+	case err == nil:
+		return exec, nil
+	case ctx.Err() != nil:
+		return nil, errInterrupted
+	}
+	return nil, infrastructureError(err)
 }
 
 func newLocal(p *config.Pipeline) (*runnerOf, error) {

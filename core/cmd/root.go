@@ -106,12 +106,13 @@ func newRoot(a *app) *cobra.Command {
 
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "c", defaultConfig, "configuration `file` (or "+envConfig+")")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "`level` of the runner's own log: trace, debug, info, warn, error, off (or "+envLogLevel+")")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "`level` of the runner's own log: trace, debug, info, warn, error, off; run has info (or "+envLogLevel+")")
 	flags.StringVar(&a.logFormat, "log-format", "text", "`format` of the runner's own log: text, json (or "+envLogFormat+")")
 
 	root.AddCommand(
 		newValidate(a),
 		newFmt(a),
+		newRun(a),
 		newTest(a),
 		newReplay(a),
 		newPlugins(a),
@@ -124,7 +125,9 @@ func newRoot(a *app) *cobra.Command {
 func (a *app) setUp(cmd *cobra.Command) error {
 	flags := cmd.Flags()
 	a.configNamed = fromEnv(&a.config, envConfig, flags.Changed("config"))
-	fromEnv(&a.logLevel, envLogLevel, flags.Changed("log-level"))
+	if !fromEnv(&a.logLevel, envLogLevel, flags.Changed("log-level")) && cmd.Name() == "run" {
+		a.logLevel = "info" // nobody sits in front of a service; its log is what there is to see
+	}
 	fromEnv(&a.logFormat, envLogFormat, flags.Changed("log-format"))
 
 	level := hclog.LevelFromString(a.logLevel)

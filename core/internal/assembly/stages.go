@@ -5,8 +5,10 @@ import (
 	"errors"
 	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/pipeline"
 	"github.com/podrunner/runner/core/internal/pluginhost"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
@@ -52,6 +54,37 @@ func (c connection) Explain(ctx context.Context, err error) error {
 		return err
 	}
 	return brief(c.Connection.Explain(ctx, "Process", err))
+}
+
+// SourceConnector returns the source as the engine wants it.
+func SourceConnector(source *pluginhost.Plugin) engine.SourceConnector {
+	return sourceConnector{source}
+}
+
+// sourceConnector reaches the processes of a source.
+type sourceConnector struct{ plugin *pluginhost.Plugin }
+
+func (c sourceConnector) Connect(ctx context.Context) (engine.SourceConnection, error) {
+	conn, err := c.plugin.Connect(ctx)
+	if err != nil {
+		return nil, brief(err)
+	}
+	return sourceConnection{conn}, nil
+}
+
+// sourceConnection is one process of a source, as the engine sees it.
+type sourceConnection struct{ *pluginhost.Connection }
+
+func (c sourceConnection) Client() pluginv1.SourceClient { return pluginv1.NewSourceClient(c.Conn()) }
+
+// Explain implements engine.SourceConnection. What a source answers is most often what its remote system has said, and
+// that alone matters to people; only for what comes from gRPC itself the process is asked.
+func (c sourceConnection) Explain(ctx context.Context, call string, err error) error {
+	s, fromCall := status.FromError(err)
+	if fromCall && s.Code() == codes.Unknown {
+		return errors.New(s.Message())
+	}
+	return brief(c.Connection.Explain(ctx, call, err))
 }
 
 // brief makes an error of the plugin host one line that stands after the plugin's name in a job's log and result. The

@@ -99,7 +99,7 @@ var (
 			oneOf("executor", Executors...),
 			attribute("concurrency", pluginv1.Kind_KIND_INT, between(1, 1000, decimal)),
 		},
-		blocks:    []string{"source", "processor", "deliver", "kubernetes", "local"},
+		blocks: []string{"source", "processor", "deliver", "kubernetes", "local"},
 	}
 	sourceSettings    = settings{blocks: []string{"config"}, elsewhere: inConfig}
 	processorSettings = settings{

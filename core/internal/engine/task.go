@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -134,7 +135,7 @@ func (t *task) do() (summary Summary, err error) {
 	}
 	summary, err = run.Do(t.ctx)
 	if err != nil {
-		t.logger.Error("the job's log or its result could not be delivered", "error", t.redact.String(err.Error()))
+		t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
 	}
 	return summary, err
 }
@@ -174,6 +175,16 @@ func (t *task) free() {
 	})
 }
 
+// clean takes the job's sensitive values out of a text, and those of the source's own configuration, which an error of the
+// source may quote.
+func (t *task) clean(err error) string {
+	text := t.redact.String(err.Error())
+	if t.in.serving.Redact != nil {
+		text = t.in.serving.Redact.String(text)
+	}
+	return text
+}
+
 // send delivers lines. What the source does not take for too long is lost; the first chunk that it takes after that is
 // followed by a line which says so.
 func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error) {
@@ -189,7 +200,7 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 		metrics.DeliveryRetry(p.labels(), "append")
 		if t.outage.IsZero() {
 			t.outage = time.Now()
-			t.logger.Warn("the source does not take the job's log; trying again", "error", t.redact.String(err.Error()))
+			t.logger.Warn("the source does not take the job's log; trying again", "error", t.clean(err))
 		}
 		return time.Since(t.outage) < p.GiveUp
 	})
@@ -216,12 +227,12 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 func (t *task) lose(chunk pipeline.Chunk, err error) {
 	n := uint64(len(chunk.Lines))
 	if t.lost == 0 {
-		t.why = t.redact.String(err.Error())
+		t.why = t.clean(err)
 	}
 	t.lost += n
 	t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), len(chunk.Lines))
 	t.logger.Error("lines of the job's log are lost: the source has not taken them", "first_line", chunk.FirstLine, "lines", n,
-		"tried_for", rounded(time.Since(t.outage)), "error", t.redact.String(err.Error()))
+		"tried_for", rounded(time.Since(t.outage)), "error", t.clean(err))
 }
 
 // missing are lines that say which lines of the log the source does not have.
@@ -232,7 +243,7 @@ func (t *task) missing(answer *pluginv1.AppendLogsResponse) (notes []string) {
 	}
 	for _, r := range answer.GetRefused() {
 		t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), int(r.GetCount())) //nolint:gosec // lines of a chunk
-		why := t.redact.String(r.GetMessage())
+		why := t.clean(errors.New(r.GetMessage()))
 		notes = append(notes, fmt.Sprintf("%d lines from line %d on are missing: the source has refused them: %s", r.GetCount(), r.GetFirstLine(), why))
 		t.logger.Error("the source has refused lines of the job's log", "first_line", r.GetFirstLine(), "lines", r.GetCount(), "error", why)
 	}
@@ -258,7 +269,7 @@ func (t *task) report(summary Summary) error {
 		metrics.DeliveryRetry(p.labels(), "report")
 		if !said {
 			said = true
-			t.logger.Warn("the source does not take the job's result; trying again", "error", t.redact.String(err.Error()))
+			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
 		}
 		return time.Since(begun) < p.GiveUp
 	})

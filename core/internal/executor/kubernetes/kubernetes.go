@@ -46,6 +46,7 @@ type Executor struct {
 	access    *access
 	client    kubernetes.Interface
 	namespace string
+	selector  *metav1.LabelSelector
 	pods      *pods
 	dialer    dialer
 	budget    *budget
@@ -77,7 +78,7 @@ func New(ctx context.Context, opts Options) (*Executor, error) {
 		return nil, err
 	}
 	e := &Executor{
-		opts: opts, access: access, client: client, namespace: access.namespace,
+		opts: opts, access: access, client: client, namespace: access.namespace, selector: &selector,
 		pods: newPods(client, access.namespace, &selector, opts.Logger),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
@@ -98,6 +99,11 @@ func reach(ctx context.Context, client kubernetes.Interface, access *access, sel
 		return nil
 	}
 	return access.explain(err)
+}
+
+// Reach asks the cluster whether it answers. The error says what keeps core from it.
+func (e *Executor) Reach(ctx context.Context) error {
+	return reach(ctx, e.client, e.access, e.selector)
 }
 
 // Close ends what runs for the executor. Close all runs first.
