@@ -37,6 +37,8 @@ type script struct {
 	statuses         []executor.Status
 	// statusStays keeps the channel of statuses open for ever.
 	statusStays bool
+	// panics makes the executor panic.
+	panics bool
 
 	run *fakeRun
 }

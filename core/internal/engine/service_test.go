@@ -1,0 +1,327 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/job"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+var errAway = status.Error(codes.Unknown, "the remote system is away")
+
+// wantReport compares a job's report, and returns it.
+func wantReport(t *testing.T, f *fakeSource, id string, outcome job.Outcome, reason job.Reason) *pluginv1.ReportRequest {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.reports[id]
+	if r == nil {
+		t.Fatalf("job %s is not reported; its log is %q", id, f.logs[id])
+	}
+	if got := r.GetResult(); got.GetOutcome() != string(outcome) || got.GetReason() != string(reason) {
+		t.Errorf("job %s is reported as %v, want %s (%s)", id, got, outcome, reason)
+	}
+	return r
+}
+
+func TestServeRunsAllJobs(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	var ids []string
+	for i := range 50 {
+		ids = append(ids, fmt.Sprint("job-", i))
+	}
+	f.add(ids...)
+	serve(t, t.Context(), newService(f, e))
+	for _, id := range ids {
+		r := wantReport(t, f, id, job.Success, "")
+		if string(r.GetHandle()) != "handle of "+id || r.GetInfrastructure() {
+			t.Errorf("the report is %v", r)
+		}
+		if want := []string{"line of " + id}; !slices.Equal(f.logs[id], want) {
+			t.Errorf("the log of %s is %q", id, f.logs[id])
+		}
+	}
+	if e.most > 3 {
+		t.Errorf("%d jobs ran at once, want 3 at most", e.most)
+	}
+}
+
+func TestServeOnePipelineAtMost(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.add("1", "2", "3", "4")
+	s := newService(f, e)
+	s.Pipelines[0].Concurrency = 1
+	serve(t, t.Context(), s)
+	if e.most != 1 || len(f.reports) != 4 {
+		t.Errorf("%d jobs ran at once, %d are reported", e.most, len(f.reports))
+	}
+}
+
+func TestServeTooManyPipelines(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	s := newService(f, e)
+	s.Concurrency = 1
+	s.Pipelines = append(s.Pipelines, s.Pipelines[0])
+	if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "2 pipelines") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestBadShape(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{Key: &pluginv1.JobKey{Id: "bad"}, Commands: []string{"true"}}})
+	f.add("good")
+	serve(t, t.Context(), newService(f, e))
+	r := wantReport(t, f, "bad", job.Failed, job.ReasonInvalidJob)
+	if !strings.Contains(r.GetResult().GetMessage(), "image") || r.GetStartedAt() != nil {
+		t.Errorf("the report is %v", r)
+	}
+	if log := strings.Join(f.logs["bad"], "\n"); !strings.HasPrefix(log, "[runner] failed (invalid_job): the job was not started: image") {
+		t.Errorf("the log is %q", log)
+	}
+	wantReport(t, f, "good", job.Success, "")
+}
+
+func TestSecondDelivery(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+	f.add("1")
+	second := &pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{
+		Key: &pluginv1.JobKey{Id: "1", Attempt: 2}, Image: "x", Commands: []string{"true"}, Handle: []byte("second"),
+	}}
+	f.offer(second)
+	f.add("2")
+	go func() {
+		for <-e.started != "2" {
+		}
+		e.end("1")
+	}()
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.Success, "")
+	if len(f.releases) != 1 || f.releases[0].GetDisposition() != pluginv1.Disposition_DISPOSITION_DUPLICATE ||
+		f.releases[0].GetJob().GetAttempt() != 2 || string(f.releases[0].GetHandle()) != "second" {
+		t.Errorf("the releases are %v", f.releases)
+	}
+}
+
+func TestSourceCancels(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+	f.add("1")
+	go func() {
+		<-e.started
+		f.say(&pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Cancel_{
+			Cancel: &pluginv1.JobsResponse_Cancel{Job: &pluginv1.JobKey{Id: "1", Attempt: 1}, Message: "a person wants it"},
+		}})
+	}()
+	serve(t, t.Context(), newService(f, e))
+	r := wantReport(t, f, "1", job.Canceled, job.ReasonCanceled)
+	if want := "the source has canceled the job: a person wants it"; r.GetResult().GetMessage() != want {
+		t.Errorf("the message is %q", r.GetResult().GetMessage())
+	}
+}
+
+// TestReservationEnds: a job is ended before its source hands it out again, and its log says so at both ends.
+func TestReservationEnds(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+	f.offer(&pluginv1.JobsResponse_Offer{
+		Job:      &pluginv1.Job{Key: &pluginv1.JobKey{Id: "1"}, Image: "x", Commands: []string{"true"}},
+		Deadline: deadlineIn(grace + 200*time.Millisecond),
+	})
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.ExecutionTimeout, job.ReasonReserved)
+	log := f.logs["1"]
+	if len(log) != 4 || !strings.HasPrefix(log[0], "[runner] the job has 0s, less than its lifetime of 1h0m0s") || log[1] != "a" ||
+		!strings.HasPrefix(log[2], "[runner] execution_timeout (reservation): ") || !strings.Contains(log[3], "reserve_for") {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+// TestSourceFails: lines and results are handed over again until the source takes them, as the same call.
+func TestSourceFails(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.appendErr = []error{errAway, errAway}
+	f.reportErr = []error{errAway, errAway}
+	f.add("1")
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.Success, "")
+	if want := []string{"line of 1"}; !slices.Equal(f.logs["1"], want) {
+		t.Errorf("the log is %q", f.logs["1"])
+	}
+	for _, r := range f.appends {
+		if r.GetFirstLine() != 1 || !r.GetSentAt().AsTime().Equal(f.appends[0].GetSentAt().AsTime()) {
+			t.Errorf("a call that comes again differs: %v", r)
+		}
+	}
+}
+
+// TestSourceNeverTakes: what the source does not take for give_up is lost. The log says so as soon as it can.
+func TestSourceNeverTakes(t *testing.T) {
+	f := newFakeSource(t)
+	lines := []string{"a", "b", strings.Repeat("x", 1000), "c"}
+	e := newExecutors().script("1", &script{lines: lines, result: executor.Result{Outcome: job.Success, ExitCode: &zero, Records: 4}})
+	f.appendErr = []error{nil, errAway}
+	f.add("1")
+	s := newService(f, e)
+	s.Pipelines[0].GiveUp = time.Nanosecond
+	serve(t, t.Context(), s)
+	wantReport(t, f, "1", job.Success, "")
+	log := strings.Join(f.logs["1"], "\n")
+	if !strings.Contains(log, "are missing: the source did not take them for 1ns: AppendLogs: rpc error: code = Unknown desc = the remote system is away") {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+// TestSourceRefuses: lines that the source refuses are named in the log.
+func TestSourceRefuses(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.refuse = &pluginv1.AppendLogsResponse{Refused: []*pluginv1.AppendLogsResponse_RefusedLines{{FirstLine: 1, Count: 1, Message: "too ugly"}}}
+	f.add("1")
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.Success, "")
+	if want := "[runner] 1 lines from line 1 on are missing: the source has refused them: too ugly"; f.logs["1"][1] != want {
+		t.Errorf("the log is %q", f.logs["1"])
+	}
+}
+
+// TestReportIsLost: a result that nobody takes does not hold up the runner for ever.
+func TestReportIsLost(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	for range 100 {
+		f.reportErr = append(f.reportErr, errAway)
+	}
+	f.add("1")
+	s := newService(f, e)
+	s.Pipelines[0].GiveUp = 300 * time.Millisecond
+	serve(t, t.Context(), s)
+	if len(f.reports) > 0 {
+		t.Errorf("the reports are %v", f.reports)
+	}
+}
+
+// TestStreamBreaks: the jobs go on, and the next stream begins with them.
+func TestStreamBreaks(t *testing.T) {
+	f := newFakeSource(t)
+	e := newExecutors().script("1", &script{runs: true, result: succeeded})
+	f.endless = true
+	f.add("1")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-e.started
+		f.breakStream()
+		f.add("2")
+		<-e.started
+		e.end("1")
+		cancel()
+	}()
+	serve(t, ctx, newService(f, e))
+	wantReport(t, f, "1", job.Success, "")
+	wantReport(t, f, "2", job.Success, "")
+	if len(f.hellos) != 2 || len(f.hellos[1].GetRunning()) != 1 || f.hellos[1].GetRunning()[0].GetId() != "1" || f.hellos[1].GetConcurrency() != 3 {
+		t.Errorf("the streams begin with %v", f.hellos)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Run("jobs end by themselves", func(t *testing.T) {
+		f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+		f.endless = true
+		f.add("1")
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-e.started
+			cancel()
+			time.Sleep(100 * time.Millisecond) // until the source knows
+			f.add("2")
+			time.Sleep(100 * time.Millisecond)
+			e.end("1")
+		}()
+		serve(t, ctx, newService(f, e))
+		wantReport(t, f, "1", job.Success, "")
+		if f.reports["2"] != nil {
+			t.Error("a job was taken after the drain")
+		}
+	})
+	t.Run("jobs are ended", func(t *testing.T) {
+		f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+		f.endless = true
+		f.add("1")
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-e.started; cancel() }()
+		s := newService(f, e)
+		s.DrainTimeout = 100 * time.Millisecond
+		serve(t, ctx, s)
+		r := wantReport(t, f, "1", job.Canceled, job.ReasonCanceled)
+		if !strings.Contains(r.GetResult().GetMessage(), "drain_timeout (100ms)") {
+			t.Errorf("the message is %q", r.GetResult().GetMessage())
+		}
+		if log := f.logs["1"]; len(log) != 2 || log[0] != "a" || !strings.HasPrefix(log[1], "[runner] canceled (canceled): the runner was stopped") {
+			t.Errorf("the log is %q", log)
+		}
+	})
+	t.Run("idle", func(t *testing.T) {
+		f, e := newFakeSource(t), newExecutors()
+		f.endless = true
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		serve(t, ctx, newService(f, e))
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// TestPanic: a bug that shows in one job ends that one only.
+func TestPanic(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{panics: true})
+	f.add("1", "2")
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.Failed, job.ReasonInfrastructure)
+	wantReport(t, f, "2", job.Success, "")
+}
+
+// TestStartFailsInService: a job that can't be started is reported as not run, and its log says why.
+func TestStartFailsInService(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{startErr: fmt.Errorf("no namespaces here")})
+	f.add("1")
+	serve(t, t.Context(), newService(f, e))
+	r := wantReport(t, f, "1", job.Failed, job.ReasonInfrastructure)
+	if !r.GetInfrastructure() || r.GetStartedAt() != nil {
+		t.Errorf("the report is %v", r)
+	}
+	if log := strings.Join(f.logs["1"], "\n"); !strings.Contains(log, "the job could not be started: no namespaces here") {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+	f.offer(&pluginv1.JobsResponse_Offer{
+		Job:   &pluginv1.Job{Key: &pluginv1.JobKey{Id: "1"}, Image: "x", Commands: []string{"true"}},
+		Lease: durationpb.New(60 * time.Millisecond),
+	})
+	go func() {
+		<-e.started
+		for {
+			f.mu.Lock()
+			n := f.renewals
+			f.mu.Unlock()
+			if n >= 3 {
+				e.end("1")
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "1", job.Success, "")
+}
