@@ -15,6 +15,8 @@ PLUGINS  := processor-outcome processor-prefix processor-sanitize
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # The image that job pods take the helper from when nobody says otherwise; a release sets it to the one of its version.
 HELPER_IMAGE ?= localhost/runner-helper:dev
+# The plugins whose programs that image has as well, for jobs to call; see tools in docs/kubernetes.md.
+TOOLS_IN_IMAGE ?= $(notdir $(wildcard plugins/source-faktory))
 LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION) \
 	-X github.com/podrunner/runner/core/internal/config.DefaultHelperImage=$(HELPER_IMAGE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath
@@ -39,8 +41,12 @@ build: ## Build all binaries into bin/
 helper-image: $(TOOLS)/helperimage ## Build the image of runner-helper, an OCI archive, with no container engine
 	@for arch in amd64 arm64; do echo "build runner-helper for linux/$$arch"; mkdir -p build/helper/$$arch; \
 		(cd core && GOWORK=off GOOS=linux GOARCH=$$arch $(GOBUILD) -buildvcs=false -tags $(HELPER_TAGS) \
-			-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/runner-helper ./helper); done
-	@$(TOOLS)/helperimage -binaries build/helper -reference $(HELPER_IMAGE) -version $(VERSION) -out bin/images/runner-helper.tar
+			-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/runner-helper ./helper); \
+		for p in $(TOOLS_IN_IMAGE); do echo "build $$p for linux/$$arch"; \
+			(cd plugins/$$p && GOWORK=off GOOS=linux GOARCH=$$arch $(GOBUILD) -buildvcs=false \
+				-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/tools/runner-$$p .); done; done
+	@$(TOOLS)/helperimage -binaries build/helper -reference $(HELPER_IMAGE) -version $(VERSION) \
+		$(TOOLS_IN_IMAGE:%=-tool runner-%) -out bin/images/runner-helper.tar
 
 # By itself, as the other tools take minutes and are not needed for it.
 $(TOOLS)/helperimage: tools/go.mod tools/go.sum $(shell find tools/helperimage -type f -not -name '*_test.go')

@@ -9,9 +9,13 @@ ARG TARGETOS TARGETARCH VERSION=dev
 WORKDIR /src
 COPY sdk sdk
 COPY core core
+COPY plugins/source-faktory plugins/source-faktory
 RUN GOWORK=off CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -C core -trimpath -buildvcs=false -tags grpcnotrace \
     -ldflags "-s -w -X main.version=$VERSION" -o /out/runner-helper ./helper
+RUN GOWORK=off CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -C plugins/source-faktory -trimpath -buildvcs=false \
+    -ldflags "-s -w -X main.version=$VERSION" -o /out/runner-source-faktory .
 
 FROM scratch
 ARG VERSION=dev
@@ -21,6 +25,7 @@ LABEL org.opencontainers.image.title="runner-helper" \
       org.opencontainers.image.licenses="MIT"
 COPY --chmod=0644 tools/helperimage/rootfs/etc/group tools/helperimage/rootfs/etc/passwd /etc/
 COPY --chmod=0755 --from=build /out/runner-helper /runner-helper
+COPY --chmod=0755 --from=build /out/runner-source-faktory /tools/
 WORKDIR /
 USER 65532:65532
 ENTRYPOINT ["/runner-helper"]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/executor/kubernetes"
@@ -66,7 +67,7 @@ func newExecutor(ctx context.Context, s *session, flags executorFlags) (*runnerO
 		if flags.context != "" || flags.namespace != "" || flags.keep {
 			return nil, usageError(fmt.Errorf("--context, --namespace and --keep are about a cluster, and the executor is %q", name))
 		}
-		return newLocal(s.pipeline)
+		return newLocal(s.config, s.pipeline)
 	}
 	return nil, usageError(fmt.Errorf("unknown executor %q.%s There are: %s", name, suggest.Hint(name, config.Executors), strings.Join(config.Executors, ", ")))
 }
@@ -110,8 +111,12 @@ func (a *app) connect(ctx context.Context, options kubernetes.Options) (*kuberne
 	return nil, infrastructureError(err)
 }
 
-func newLocal(p *config.Pipeline) (*runnerOf, error) {
+func newLocal(c *config.Config, p *config.Pipeline) (*runnerOf, error) {
 	helper, err := helperPath()
+	if err != nil {
+		return nil, infrastructureError(err)
+	}
+	tools, err := toolsOf(c, p.Local)
 	if err != nil {
 		return nil, infrastructureError(err)
 	}
@@ -121,12 +126,29 @@ func newLocal(p *config.Pipeline) (*runnerOf, error) {
 		Workdir:  p.Local.Workdir,
 		Lifetime: p.Local.Lifetime,
 		XTrace:   p.Local.XTrace,
+		Tools:    tools,
 		Grace:    p.Local.Grace,
 	})
 	if err != nil {
 		return nil, infrastructureError(err)
 	}
 	return &runnerOf{Executor: exec, close: exec.Close, grace: p.Local.Grace, sayKept: func(*job.Job) {}}, nil
+}
+
+// toolsOf returns where the tools of local jobs are: in the folder with the plugins.
+func toolsOf(c *config.Config, settings config.Local) (map[string]string, error) {
+	if len(settings.Tools) == 0 {
+		return nil, nil
+	}
+	dir, err := assembly.PluginDir(c)
+	if err != nil {
+		return nil, err
+	}
+	tools := map[string]string{}
+	for name, program := range settings.Tools {
+		tools[name] = filepath.Join(dir.Path, program)
+	}
+	return tools, nil
 }
 
 // helperPath finds the helper beside core.

@@ -231,7 +231,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 
 // local has the pipeline's jobs run on this machine.
 func (s *service) local(made *engine.Pipeline, p *config.Pipeline) error {
-	exec, err := newLocal(p)
+	exec, err := newLocal(s.config, p)
 	if err != nil {
 		return err
 	}

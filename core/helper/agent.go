@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/podrunner/runner/core/internal/agent"
+	"github.com/podrunner/runner/core/internal/tool"
 )
 
 // codeFailed is the exit code of a command that could not do what it was asked to.
@@ -26,6 +27,7 @@ func (n *names) Set(v string) error { *n = append(*n, v); return nil }
 func runAgent(args []string, stdout, stderr io.Writer) int {
 	var c agent.Config
 	var steps names
+	var tools tool.Flag
 	flags := flag.NewFlagSet("runner-helper agent", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.Listen, "listen", ":23517", "`address` to serve core on")
@@ -34,6 +36,7 @@ func runAgent(args []string, stdout, stderr io.Writer) int {
 	flags.Var(&steps, "step", "`name` of a step; once for each, in their order (required)")
 	flags.DurationVar(&c.Lifetime, "lifetime", 0, "bound of the time that the steps run, all together; 0 means none")
 	flags.DurationVar(&c.Grace, "grace", defaultGrace, "time between TERM and KILL when it is over")
+	flags.Var(&tools, "tool", "`NAME=PROGRAM` that jobs call, as given to install; end at once when "+tool.Dir+" does not have it")
 	flags.Usage = func() {} // for -h alone
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -53,6 +56,11 @@ func runAgent(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "runner-helper agent: %v; -h lists the flags\n", err)
 		return codeUsage
+	}
+	if err := tool.Missing(tool.Dir, tools); err != nil {
+		// It is the container's last words, which become those of the job's result.
+		_, _ = fmt.Fprintln(stderr, err)
+		return tool.CodeMissing
 	}
 	c.Log = log.New(stderr, "runner-helper: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

@@ -16,6 +16,8 @@ import (
 const (
 	// helperPath is where core's pods look for the helper.
 	helperPath = "/runner-helper"
+	// toolsDir is where the helper looks for programs that jobs call.
+	toolsDir = "/tools"
 	// user is nonroot of rootfs/etc/passwd, as a number: a kubelet can't tell that a name is not root's.
 	user = "65532:65532"
 	// workingDir is what engines take when an image has none.
@@ -28,10 +30,17 @@ var platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux"
 // epoch is the time of everything in the image: the moment of a build would make each one differ.
 var epoch = time.Unix(0, 0).UTC()
 
-// helper is the program of one platform.
+// helper is the program of one platform, with those that jobs call.
 type helper struct {
 	platform v1.Platform
 	binary   []byte
+	tools    []tool
+}
+
+// tool is a program that jobs call.
+type tool struct {
+	name   string
+	binary []byte
 }
 
 func labels(version string) map[string]string {
@@ -59,7 +68,7 @@ func newIndex(version string, helpers []helper) (v1.ImageIndex, []v1.Image, erro
 }
 
 func newImage(version string, h helper) (v1.Image, error) {
-	content, err := newLayer(h.binary)
+	content, err := newLayer(h)
 	if err != nil {
 		return nil, err
 	}

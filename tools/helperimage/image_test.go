@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -267,5 +269,28 @@ func TestDigestTellsInputsApart(t *testing.T) {
 	base := digest(testVersion, testHelpers())
 	if digest("v1.2.4", testHelpers()) == base || digest(testVersion, other) == base {
 		t.Error("another version, or another helper, gives the same digest")
+	}
+}
+
+// TestTools: the programs that jobs call are in a folder of their own, after all else, so that an image without them is the
+// one that it always was.
+func TestTools(t *testing.T) {
+	h := testHelpers()[0]
+	without, err := newLayer(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.tools = []tool{{"a", []byte("the program a")}, {"b", []byte("the program b")}}
+	with, err := newLayer(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := entries(t, with)[len(entries(t, without)):]
+	var got []string
+	for _, e := range more {
+		got = append(got, fmt.Sprintf("%s %o %s", e.header.Name, e.header.Mode, e.data))
+	}
+	if want := []string{"tools/ 755 ", "tools/a 755 the program a", "tools/b 755 the program b"}; !slices.Equal(got, want) {
+		t.Errorf("the programs are %q, want %q", got, want)
 	}
 }

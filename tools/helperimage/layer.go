@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"path"
 )
 
 // rootfs has the files that are the same on all platforms.
@@ -13,9 +14,9 @@ import (
 //go:embed rootfs
 var rootfs embed.FS
 
-// newLayer makes the content of the image: the helper, and who nonroot is. All of it belongs to root, so the helper can
+// newLayer makes the content of the image: the helper, who nonroot is, and the programs that jobs call. All of it belongs to root, so the helper can
 // write nothing but what is mounted; it needs no /tmp.
-func newLayer(binary []byte) ([]byte, error) {
+func newLayer(h helper) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	if err := addEntry(w, tar.Header{Typeflag: tar.TypeDir, Name: "etc/", Mode: 0o755}, nil); err != nil {
@@ -30,8 +31,18 @@ func newLayer(binary []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := addEntry(w, tar.Header{Typeflag: tar.TypeReg, Name: helperPath[1:], Mode: 0o755}, binary); err != nil {
+	if err := addEntry(w, tar.Header{Typeflag: tar.TypeReg, Name: helperPath[1:], Mode: 0o755}, h.binary); err != nil {
 		return nil, err
+	}
+	if len(h.tools) > 0 {
+		if err := addEntry(w, tar.Header{Typeflag: tar.TypeDir, Name: toolsDir[1:] + "/", Mode: 0o755}, nil); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range h.tools {
+		if err := addEntry(w, tar.Header{Typeflag: tar.TypeReg, Name: path.Join(toolsDir[1:], t.name), Mode: 0o755}, t.binary); err != nil {
+			return nil, err
+		}
 	}
 	err := w.Close()
 	return out.Bytes(), err

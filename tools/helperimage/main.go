@@ -1,19 +1,23 @@
 // Helperimage makes the image of runner-helper, for several platforms, as one archive that clusters and container engines
 // load. It needs neither an engine nor a registry.
 //
-// Usage: helperimage -binaries DIR -reference NAME:TAG -version VERSION -out FILE, where DIR has the static binary of each
-// architecture as ARCH/runner-helper. The same input always gives the same bytes.
+// Usage: helperimage -binaries DIR -reference NAME:TAG -version VERSION -out FILE [-tool NAME]…, where DIR has the static
+// binary of each architecture as ARCH/runner-helper, and as ARCH/tools/NAME each program that jobs call. The same input
+// always gives the same bytes.
 package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 func main() {
@@ -29,12 +33,21 @@ func run(args []string, stdout io.Writer) error {
 	reference := flags.String("reference", "", "the full `name` of the image, with its registry and its tag")
 	version := flags.String("version", "dev", "the `version` of the helper")
 	out := flags.String("out", "", "the archive, a `file`")
+	var tools []string
+	flags.Func("tool", "the `name` of a program that jobs call, in ARCH/tools; once for each", func(name string) error {
+		if name != filepath.Base(name) || name == "." || name == ".." || slices.Contains(tools, name) {
+			return errors.New("it is the plain name of a file, and once")
+		}
+		tools = append(tools, name)
+		return nil
+	})
 	_ = flags.Parse(args) // It exits on an error.
 	// A short name would be completed by each engine in its own way, and a kubelet would not find it.
 	if _, err := name.NewTag(*reference, name.StrictValidation); err != nil {
 		return fmt.Errorf("reference of the image: %w", err)
 	}
-	helpers, err := readHelpers(*binaries)
+	slices.Sort(tools)
+	helpers, err := readHelpers(*binaries, tools)
 	if err != nil {
 		return err
 	}
@@ -49,20 +62,36 @@ func run(args []string, stdout io.Writer) error {
 	return err
 }
 
-func readHelpers(folder string) ([]helper, error) {
+func readHelpers(folder string, tools []string) ([]helper, error) {
 	var helpers []helper
 	for _, p := range platforms {
-		file := filepath.Join(folder, p.Architecture, "runner-helper")
-		binary, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read the helper for %s: %w", p, err)
+		h := helper{platform: p}
+		var err error
+		if h.binary, err = readBinary("helper", filepath.Join(folder, p.Architecture, "runner-helper"), p); err != nil {
+			return nil, err
 		}
-		if err := checkBinary(binary, p); err != nil {
-			return nil, fmt.Errorf("%s is no helper for %s: %w", file, p, err)
+		for _, name := range tools {
+			binary, err := readBinary("program", filepath.Join(folder, p.Architecture, "tools", name), p)
+			if err != nil {
+				return nil, err
+			}
+			h.tools = append(h.tools, tool{name, binary})
 		}
-		helpers = append(helpers, helper{platform: p, binary: binary})
+		helpers = append(helpers, h)
 	}
 	return helpers, nil
+}
+
+// readBinary reads a program for a platform; what says for people which one.
+func readBinary(what, file string, p v1.Platform) ([]byte, error) {
+	binary, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s for %s: %w", what, p, err)
+	}
+	if err := checkBinary(binary, p); err != nil {
+		return nil, fmt.Errorf("%s is no %s for %s: %w", file, what, p, err)
+	}
+	return binary, nil
 }
 
 // replaceFile writes a file that nobody ever sees half of.

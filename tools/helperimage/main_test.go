@@ -37,6 +37,7 @@ func TestRun(t *testing.T) {
 		name      string
 		reference string
 		binaries  map[string][]byte
+		tools     []string
 		err       string // "" when an archive is made
 	}{
 		{name: "both platforms", reference: testReference, binaries: map[string][]byte{"amd64": amd64, "arm64": arm64}},
@@ -57,12 +58,27 @@ func TestRun(t *testing.T) {
 			binaries: map[string][]byte{"amd64": program(elf.EM_X86_64, elf.PT_INTERP, elf.PT_LOAD), "arm64": arm64},
 		},
 		{
+			name: "with programs that jobs call", reference: testReference, tools: []string{"b", "a"},
+			binaries: map[string][]byte{
+				"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64, "arm64/tools/a": arm64, "amd64/tools/b": amd64, "arm64/tools/b": arm64,
+			},
+		},
+		{
+			name: "a program is missing on a platform", reference: testReference, tools: []string{"a"},
+			binaries: map[string][]byte{"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64}, err: "read the program for linux/arm64: ",
+		},
+		{
+			name: "a program of another platform", reference: testReference, tools: []string{"a"},
+			binaries: map[string][]byte{"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64, "arm64/tools/a": amd64},
+			err:      "no program for linux/arm64: it is for EM_X86_64",
+		},
+		{
 			name: "no program", reference: testReference, binaries: map[string][]byte{"amd64": []byte("#!/bin/sh\n"), "arm64": arm64},
 			err: "no helper for linux/amd64: ",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			first, err := runIn(t, test.reference, test.binaries, time.Unix(1e9, 0))
+			first, err := runIn(t, test.reference, test.binaries, test.tools, time.Unix(1e9, 0))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("the error is %v, want %q", err, test.err)
@@ -76,7 +92,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Another folder, and binaries of another time.
-			second, err := runIn(t, test.reference, test.binaries, time.Unix(2e9, 0))
+			second, err := runIn(t, test.reference, test.binaries, test.tools, time.Unix(2e9, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,12 +103,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// runIn runs the program in a folder of its own, and gives the archive, nil when there is none.
-func runIn(t *testing.T, reference string, binaries map[string][]byte, built time.Time) ([]byte, error) {
+// runIn runs the program in a folder of its own, with binaries by their architectures or paths, and gives the archive, nil when there is none.
+func runIn(t *testing.T, reference string, binaries map[string][]byte, tools []string, built time.Time) ([]byte, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for arch, data := range binaries {
 		file := filepath.Join(dir, "helper", arch, "runner-helper")
+		if strings.Contains(arch, "/") {
+			file = filepath.Join(dir, "helper", arch)
+		}
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -105,9 +124,11 @@ func runIn(t *testing.T, reference string, binaries map[string][]byte, built tim
 	}
 	out := filepath.Join(dir, "images", "runner-helper.tar")
 	var stdout bytes.Buffer
-	err := run([]string{
-		"-binaries", filepath.Join(dir, "helper"), "-reference", reference, "-version", testVersion, "-out", out,
-	}, &stdout)
+	args := []string{"-binaries", filepath.Join(dir, "helper"), "-reference", reference, "-version", testVersion, "-out", out}
+	for _, name := range tools {
+		args = append(args, "-tool", name)
+	}
+	err := run(args, &stdout)
 	if err == nil && !strings.Contains(stdout.String(), reference) {
 		t.Errorf("it prints %q, without the name of the image", stdout.String())
 	}

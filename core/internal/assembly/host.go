@@ -19,7 +19,7 @@ const besideDir = "plugins"
 
 // HostOptions returns what the plugin host has to know of a configuration.
 func HostOptions(c *config.Config, logger hclog.Logger) (pluginhost.Options, error) {
-	dir, err := pluginDir(c)
+	dir, err := PluginDir(c)
 	if err != nil {
 		return pluginhost.Options{}, err
 	}
@@ -35,9 +35,9 @@ func HostOptions(c *config.Config, logger hclog.Logger) (pluginhost.Options, err
 	}, nil
 }
 
-// pluginDir returns the one folder in which plugins are looked for. What is set explicitly switches the rest off, so
+// PluginDir returns the one folder in which plugins are looked for. What is set explicitly switches the rest off, so
 // that nobody gets a plugin from a place that they did not mean.
-func pluginDir(c *config.Config) (pluginhost.Dir, error) {
+func PluginDir(c *config.Config) (pluginhost.Dir, error) {
 	if dir := os.Getenv(EnvPluginDir); dir != "" {
 		return pluginhost.Dir{Path: dir, From: EnvPluginDir}, nil
 	}

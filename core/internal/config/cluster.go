@@ -24,6 +24,7 @@ type cluster struct {
 func (c cluster) clone() cluster {
 	k := c.settings
 	k.Labels, k.Annotations, k.NodeSelector = maps.Clone(k.Labels), maps.Clone(k.Annotations), maps.Clone(k.NodeSelector)
+	k.Tools = maps.Clone(k.Tools)
 	k.Resources, k.HelperResources = *k.Resources.DeepCopy(), *k.HelperResources.DeepCopy()
 	return cluster{settings: k, places: maps.Clone(c.places)}
 }

@@ -112,6 +112,8 @@ type Local struct {
 	Lifetime time.Duration `json:"lifetime"`
 	// XTrace makes the shell print each command before it runs it.
 	XTrace bool `json:"xtrace"`
+	// Tools are programs of the folder with the plugins that jobs find at /mount, by the names that they have there.
+	Tools map[string]string `json:"tools"`
 	// Grace is the time between TERM and KILL when a job is ended.
 	Grace time.Duration `json:"grace"`
 }

@@ -27,7 +27,9 @@ func TestLoad(t *testing.T) {
 	}
 	local := Local{Shell: "/bin/bash", Workdir: "/srv/here/jobs", Lifetime: 150 * time.Minute, XTrace: true, Grace: 1500 * time.Millisecond}
 	first := local
+	local.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "outer"}
 	first.XTrace, first.Grace = false, 0
+	first.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "inner", "mine": "a_tool.sh"}
 	want := &Config{
 		Path:   path,
 		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
@@ -64,7 +66,7 @@ func TestLoad(t *testing.T) {
 	if d := cmp.Diff(want, got, sameConfig); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":35:16" {
+	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":36:16" {
 		t.Errorf("the first on_error is at %s", r)
 	}
 }

@@ -36,6 +36,8 @@ type Kubernetes struct {
 	Shell   string `json:"shell"`
 	Workdir string `json:"workdir"`
 	XTrace  bool   `json:"xtrace"`
+	// Tools are programs of the helper's image that the steps find at /mount, by the names that they have there.
+	Tools map[string]string `json:"tools"`
 	// SpoolSize bounds, in bytes, what is kept of a step's output that core has not fetched.
 	SpoolSize int64 `json:"spool_size"`
 
@@ -104,6 +106,7 @@ var kubernetesSettings = settings{arguments: []argument{
 	attribute("shell", pluginv1.Kind_KIND_STRING, absolute),
 	attribute("workdir", pluginv1.Kind_KIND_STRING, workdir),
 	attribute("xtrace", pluginv1.Kind_KIND_BOOL, nil),
+	tools,
 	attribute("spool_size", pluginv1.Kind_KIND_BYTES, between(minSpoolSize, maxSpoolSize, byteSize)),
 
 	attribute("helper_image", pluginv1.Kind_KIND_STRING, image),

@@ -42,6 +42,7 @@ func TestKubernetes(t *testing.T) {
 		Shell:            "/bin/bash",
 		Workdir:          "/srv/jobs",
 		XTrace:           false,
+		Tools:            map[string]string{"opslevel-runner": "runner-source-faktory", "both": "outer"},
 		SpoolSize:        128 << 20,
 		HelperImage:      "registry.example.com/runner-helper:1.2",
 		HelperPullPolicy: corev1.PullAlways,
@@ -101,6 +102,7 @@ func TestKubernetes(t *testing.T) {
 		Limits:   quantities("cpu", "0.5", "memory", "4Gi"),
 	}
 	want.Labels = map[string]string{"team": "data", "tier": "batch"}
+	want.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "inner"}
 	want.ImagePullSecrets = []string{"other"}
 	want.SecurityContext = &corev1.PodSecurityContext{FSGroup: &group}
 	want.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
@@ -152,7 +154,7 @@ func TestKubernetesSettingsAreTheStruct(t *testing.T) {
 // another.
 func TestKubernetesPipelinesShareNothing(t *testing.T) {
 	const block = "kubernetes {\n" +
-		"labels = { a = \"1\" }\nannotations = { a = \"1\" }\nnode_selector = { a = \"1\" }\nimage_pull_secrets = [\"a\", \"b\"]\n" +
+		"labels = { a = \"1\" }\nannotations = { a = \"1\" }\nnode_selector = { a = \"1\" }\ntools = { a = \"1\" }\nimage_pull_secrets = [\"a\", \"b\"]\n" +
 		"resources = { limits = { cpu = 3 } }\nhelper_resources = { limits = { cpu = 3 } }\n" +
 		"tolerations = [{ key = \"a\" }]\nsecurity_context = { runAsUser = 1 }\n}\n"
 	pipeline := func(name, body string) string {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -35,6 +36,7 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 	l.kubernetesDefaults(block.Body, &cluster)
 	l.checkCluster(cluster)
 	p.Kubernetes = cluster.settings
+	p.Local.Tools = maps.Clone(p.Local.Tools) // else what is added here would be there in all pipelines
 	l.localDefaults(block.Body, &p.Local)
 
 	sources := blocksOf(block.Body, "source")

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/podrunner/runner/core/internal/tool"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -117,9 +118,16 @@ var (
 		attribute("workdir", pluginv1.Kind_KIND_STRING, absolute),
 		attribute("lifetime", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(30*24*time.Hour), durationText)),
 		attribute("xtrace", pluginv1.Kind_KIND_BOOL, nil),
+		tools,
 		attribute("grace", pluginv1.Kind_KIND_DURATION, between(0, int64(time.Hour), durationText)),
 	}}
 )
+
+// tools are the programs that jobs find at /mount. Both executors have the setting.
+var tools = stringMap("tools", tool.WrongName, func(v any) string {
+	text, _ := v.(string)
+	return tool.WrongProgram(text)
+})
 
 var (
 	runnerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)

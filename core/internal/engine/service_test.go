@@ -217,6 +217,11 @@ func TestStreamBreaks(t *testing.T) {
 	go func() {
 		<-e.started
 		f.breakStream()
+		for again := false; !again; time.Sleep(time.Millisecond) {
+			f.mu.Lock()
+			again = len(f.hellos) == 2
+			f.mu.Unlock()
+		}
 		f.add("2")
 		<-e.started
 		e.end("1")

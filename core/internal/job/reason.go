@@ -128,8 +128,8 @@ var Reasons = []ReasonInfo{
 	},
 	{
 		ReasonContainerStart, Failed, true,
-		"A container could not be started by the node.",
-		"The message is the container runtime's. Look at the image's platform, and at `pod_overlay` and `runtime_class` in `runner.hcl`.",
+		"A container could not be started by the node, or the helper's image lacks a program of `tools`.",
+		"The message is the container runtime's, or names the program. Look at the image's platform, and at `pod_overlay`, `runtime_class` and `tools` in `runner.hcl`.",
 	},
 	{
 		ReasonStartTimeout, PodTimeout, true,

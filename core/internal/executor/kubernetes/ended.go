@@ -2,11 +2,13 @@ package kubernetes
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/tool"
 )
 
 // end is what the cluster says of a pod that has come to its end before its job had.
@@ -29,6 +31,9 @@ func explainEnd(pod *corev1.Pod, gone bool) (end, bool) {
 		return e, true
 	}
 	if e, ok := disrupted(pod); ok {
+		return e, true
+	}
+	if e, ok := toolMissing(pod); ok {
 		return e, true
 	}
 	for _, s := range pod.Status.ContainerStatuses {
@@ -119,6 +124,24 @@ func stepEnded(pod *corev1.Pod, s corev1.ContainerStatus) (end, bool) {
 		return end{reason: job.ReasonNodeLost, message: fmt.Sprintf("what became of the container of step %q on the node %q is not known: %s", s.Name, pod.Spec.NodeName, t.Message)}, true
 	}
 	return end{}, false
+}
+
+// toolMissing reads what the helper has said when its image lacks a program that is to be at /mount. The steps that were
+// started all the same, and did not find the helper, say nothing that counts.
+func toolMissing(pod *corev1.Pod) (end, bool) {
+	t, over := stepCode(pod, helperContainer)
+	if !over || t.ExitCode != tool.CodeMissing {
+		return end{}, false
+	}
+	image := ""
+	for _, c := range pod.Spec.Containers {
+		if c.Name == helperContainer {
+			image = c.Image
+		}
+	}
+	return end{reason: job.ReasonContainerStart, message: fmt.Sprintf(
+		"the helper image %q lacks what tools in runner.hcl ask for: %s. Set helper_image to an image that has the program, or take the tool out",
+		image, strings.TrimSpace(t.Message))}, true
 }
 
 // stepCode returns the exit code of a step's container, once the cluster knows it.

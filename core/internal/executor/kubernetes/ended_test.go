@@ -77,6 +77,10 @@ func TestExplainEnd(t *testing.T) {
 		{name: "out of memory", status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			terminates("job", corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}),
 		}}, reason: job.ReasonOOMKilled, message: `step "job" was killed: it used all the memory of its limit (1Gi)`, code: 137},
+		{name: "a tool that the helper's image lacks", status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			terminates("job", corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "no such file"}),
+			terminates("helper", corev1.ContainerStateTerminated{ExitCode: 78, Reason: "Error", Message: "the tool \"x\" is to be …\n"}),
+		}}, reason: job.ReasonContainerStart, message: `the helper image "helper:1" lacks what tools in runner.hcl ask for: the tool "x" is to be …. Set helper_image`},
 		{name: "a program that there is not", status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			terminates("init", corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "exec: /mount/runner-helper: exec format error"}),
 		}}, reason: job.ReasonContainerStart, message: "exec format error"},
@@ -99,6 +103,7 @@ func TestExplainEnd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			pod := &corev1.Pod{Status: c.status, Spec: corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{
 				{Name: "job", Resources: corev1.ResourceRequirements{Limits: list("memory", "1Gi")}},
+				{Name: "helper", Image: "helper:1"},
 			}}}
 			if c.deleted {
 				pod.DeletionTimestamp = &now

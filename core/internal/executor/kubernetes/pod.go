@@ -14,6 +14,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/record"
+	"github.com/podrunner/runner/core/internal/tool"
 )
 
 // Containers of a job's pod, beside those of the steps, which are named after their steps.
@@ -119,6 +120,7 @@ func (o *objects) annotations() map[string]string {
 // helper is the container that serves the steps' output. The kubelet starts the next container only after its hook has
 // put the helper where the steps find it.
 func (o *objects) helper(steps []step) corev1.Container {
+	tools := tool.Args(tool.List(o.settings.Tools))
 	c := corev1.Container{
 		Name:            helperContainer,
 		Image:           o.settings.HelperImage,
@@ -127,10 +129,12 @@ func (o *objects) helper(steps []step) corev1.Container {
 			helperInImage, "agent", "-listen", ":" + strconv.Itoa(agentPort), "-inputs", inputsDir, "-steps", stepsDir,
 			"-lifetime", o.settings.Lifetime.String(), "-grace", o.settings.Grace.String(),
 		},
+		// What it says before it ends with an error is told with the job's result.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		Ports:     []corev1.ContainerPort{{Name: "agent", ContainerPort: agentPort}},
 		Resources: o.helperResources(len(steps)),
 		Lifecycle: &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{
-			Exec: &corev1.ExecAction{Command: []string{helperInImage, "install", helperInPod}},
+			Exec: &corev1.ExecAction{Command: slices.Concat([]string{helperInImage, "install"}, tools, []string{helperInPod})},
 		}},
 		SecurityContext: restricted(),
 		VolumeMounts: []corev1.VolumeMount{
@@ -144,15 +148,16 @@ func (o *objects) helper(steps []step) corev1.Container {
 		c.Command = append(c.Command, "-step", s.name)
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stepVolume(s.name), MountPath: path.Join(stepsDir, s.name)})
 	}
+	c.Command = append(c.Command, tools...)
 	return c
 }
 
-// helperResources are the configured ones. The spools count against the ephemeral storage of the pod as a whole, so the
+// helperResources are the configured ones. The spools and the tools count against the ephemeral storage of the pod as a whole, so the
 // helper's limit has room for them when none is configured: a job's own limit is its own.
 func (o *objects) helperResources(steps int) corev1.ResourceRequirements {
 	r := *o.settings.HelperResources.DeepCopy()
 	if _, ok := r.Limits[corev1.ResourceEphemeralStorage]; !ok && r.Limits != nil {
-		room := int64(steps)*(o.settings.SpoolSize+spoolSlack) + spoolSlack
+		room := int64(steps)*(o.settings.SpoolSize+spoolSlack) + spoolSlack + int64(len(o.settings.Tools))*toolRoom
 		r.Limits[corev1.ResourceEphemeralStorage] = *resource.NewQuantity(room, resource.BinarySI)
 	}
 	return r
@@ -160,6 +165,9 @@ func (o *objects) helperResources(steps int) corev1.ResourceRequirements {
 
 // spoolSlack is more than a spool may exceed its bound by, and than the helper's binary takes.
 const spoolSlack = 32 << 20
+
+// toolRoom is more than a static program that jobs call takes, as a rule; helper_resources has room for a larger one.
+const toolRoom = 64 << 20
 
 // container is a step's.
 func (o *objects) container(s step, last bool) corev1.Container {

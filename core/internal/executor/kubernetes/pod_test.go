@@ -57,6 +57,9 @@ var podCases = []struct {
 	{"plain", plainJob, nil},
 	{"init", withInit, nil},
 	{"example", exampleJob, nil},
+	{"tools", withInit, func(_ *testing.T, s *config.Kubernetes) {
+		s.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "another": "runner-source-faktory"}
+	}},
 	{"agent-mode", plainJob, func(_ *testing.T, s *config.Kubernetes) { s.AgentMode = true }},
 	{"restricted", withInit, func(_ *testing.T, s *config.Kubernetes) { s.PodSecurity = "restricted" }},
 	{"everything", exampleJob, func(_ *testing.T, s *config.Kubernetes) {

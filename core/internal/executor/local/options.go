@@ -9,11 +9,16 @@ package local
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/podrunner/runner/core/internal/tool"
 )
 
 // Options say how jobs are run.
@@ -24,6 +29,8 @@ type Options struct {
 	Shell string
 	// Workdir is where jobs see their working directories, one each, named after the job's id; empty means /jobs.
 	Workdir string
+	// Tools are programs that jobs find at /mount: their paths, by the names that they have there.
+	Tools map[string]string
 	// TempDir is where the private folder is made; empty means os.TempDir().
 	TempDir string
 	// SpoolBytes bounds a step's output that is not acknowledged; 0 means the spool's default.
@@ -76,7 +83,52 @@ func (o Options) withDefaults() (Options, error) {
 		o.Grace = defaultGrace
 	}
 	o.Workdir = path.Clean(o.Workdir)
+	if o.Tools, err = findTools(o.Tools); err != nil {
+		return o, err
+	}
 	return o, checkWorkdir(o.Workdir)
+}
+
+// findTools returns the tools with absolute paths, if all of them can be run.
+func findTools(tools map[string]string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(tools)) {
+		program, err := filepath.Abs(tools[name])
+		if wrong := tool.WrongName(name); err == nil && wrong != "" {
+			err = errors.New(wrong)
+		}
+		if err == nil {
+			err = canRun(program)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find the tool %q, which jobs are to have at %s/%s: %w", name, toolsDir, name, err)
+		}
+		found[name] = program
+	}
+	return found, nil
+}
+
+// canRun says what is wrong with a program, and what to do.
+func canRun(program string) error {
+	info, err := os.Stat(program)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no program at %s; put it there, or take the tool out of tools in the block local of runner.hcl", program)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no program but a %s; put the program there", program, kindOf(info.Mode()))
+	case info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("%s is not executable; try: chmod +x %s", program, program)
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	if mode.IsDir() {
+		return "folder"
+	}
+	return "special file"
 }
 
 // checkWorkdir refuses places where the working directories would hide what a job needs.

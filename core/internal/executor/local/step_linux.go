@@ -3,9 +3,11 @@ package local
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/podrunner/runner/core/internal/entrypoint"
@@ -66,7 +68,7 @@ func (r *run) addStep(name string, j *job.Job, commands []string, scope job.Scop
 
 // tree is what the step sees of the machine.
 func (r *run) tree(s *step) jobroot.Spec {
-	return jobroot.Spec{
+	spec := jobroot.Spec{
 		Root: filepath.Join(r.dir, "root"),
 		Proc: r.space.pid,
 		Hide: []string{r.hidden},
@@ -79,6 +81,10 @@ func (r *run) tree(s *step) jobroot.Spec {
 			{Source: filepath.Join(r.dir, "work"), Target: r.opts.Workdir},
 		},
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.opts.Tools)) {
+		spec.Mounts = append(spec.Mounts, jobroot.Mount{Source: r.opts.Tools[name], Target: path.Join(toolsDir, name), ReadOnly: true})
+	}
+	return spec
 }
 
 // succeeded tells whether there is evidence that the step ended well.

@@ -14,6 +14,7 @@ local {
   workdir  = "${local.home}/jobs"
   lifetime = "2h30m"
   grace    = 1.5
+  tools    = { opslevel-runner = "runner-source-faktory", both = "outer" }
 }
 
 plugin "sanitize" {
@@ -52,6 +53,7 @@ pipeline "first" {
   local {
     xtrace = false
     grace  = "0s"
+    tools  = { mine = "a_tool.sh", both = "inner" }
   }
 }
 

@@ -16,6 +16,7 @@ kubernetes {
   shell         = "/bin/bash"
   workdir       = "/srv/jobs"
   xtrace        = env("RUNNER_TEST_FALSE", true)
+  tools         = { opslevel-runner = "runner-source-faktory", both = "outer" }
   spool_size    = "128MiB"
 
   helper_image       = "registry.example.com/runner-helper:1.2"
@@ -80,6 +81,7 @@ pipeline "different" {
     context       = "production"
     start_timeout = "90s"
     xtrace        = true
+    tools         = { both = "inner" }
 
     resources = {
       requests = { memory = "2Gi" }
