@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/podrunner/runner/plugins/source-faktory/internal/faktory"
+	"github.com/podrunner/runner/plugins/source-faktory/internal/payload"
+	"github.com/podrunner/runner/sdk"
+)
+
+// fetchUntil takes jobs, one after the other, until ctx ends or the server wants no more of this worker. One fetch at a
+// time is enough: a server that has jobs answers at once.
+func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
+	claiming, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopping := make(chan struct{})
+	defer close(stopping)
+	go func() {
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-stopping:
+		}
+	}()
+	var pause backoff
+	for {
+		claim, err := in.Claim(claiming)
+		if err != nil {
+			return
+		}
+		asked := time.Now()
+		raw, err := s.fetch(ctx)
+		link.report(err)
+		if raw != nil {
+			pause.reset()
+			s.take(ctx, claim, raw, asked)
+			continue
+		}
+		claim.Drop()
+		if err != nil {
+			sdk.Logger(ctx).Warn("no job could be fetched", "error", err)
+		}
+		if err == nil && time.Since(asked) > faktory.FetchWait/2 {
+			pause.reset() // the server has waited itself
+			continue
+		}
+		if !pause.wait(claiming) {
+			return
+		}
+	}
+}
+
+// fetch asks for one job. Once the command is on its way, the end of ctx does not end it.
+func (s *source) fetch(ctx context.Context) (raw []byte, err error) {
+	err = s.pool.With(ctx, func(conn *faktory.Conn) error {
+		raw, err = conn.Fetch(ctx, s.config.queues.order())
+		return err
+	})
+	return raw, err
+}
+
+// take offers a job to core, or fails it when it is none that core could take.
+func (s *source) take(ctx context.Context, claim *sdk.Claim, raw []byte, asked time.Time) {
+	defer claim.Drop()
+	job, err := payload.Parse(raw, s.isType)
+	var offer sdk.Offer
+	if err == nil {
+		offer, err = s.config.offer(job, asked)
+	}
+	if err != nil {
+		s.refuse(ctx, job.JID, err)
+		return
+	}
+	d := delivery{job.JID, job.Attempt}
+	s.memory.with(d, job.ID, func(r *running) {
+		if !job.Retried {
+			r.raw = raw
+		}
+	})
+	if err := claim.Offer(offer); err != nil {
+		s.giveBack(ctx, d, job.Retried, fmt.Sprintf("the runner could not take the job: %v", err))
+	}
+}
+
+// refuse fails a job that can't be run as it is.
+func (s *source) refuse(ctx context.Context, jid string, err error) {
+	if jid == "" {
+		sdk.Logger(ctx).Error("a job without a jid was fetched; it is left alone", "error", err)
+		return
+	}
+	sdk.Logger(ctx).Warn("a job is failed, because it can't be run as it is", "jid", jid, "error", err)
+	s.insist(ctx, "fail the job", jid, func(ctx context.Context, conn *faktory.Conn) error {
+		return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: jid, Message: err.Error()})
+	})
+}
+
+// giveBack returns a job to Faktory that core has not run. One that Faktory tries again is failed. One that it would
+// throw away, or move to the dead, is pushed as it came, and then acknowledged: in this order, so that it may come twice
+// when the process dies in between, but is not lost.
+func (s *source) giveBack(ctx context.Context, d delivery, retried bool, message string) {
+	raw := s.memory.forget(d)
+	s.insist(ctx, "give the job back", d.jid, func(ctx context.Context, conn *faktory.Conn) error {
+		if retried || raw == nil {
+			return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: d.jid, Message: message})
+		}
+		if err := conn.PushRaw(ctx, raw); err != nil {
+			return err
+		}
+		return conn.Ack(ctx, d.jid)
+	})
+}
+
+// insistFor bounds how long a job is given back or failed when the server does not answer; after that, the end of its
+// reservation does it.
+const insistFor = 30 * time.Second
+
+// insist tries until it has worked, or insistFor is over, or, after one try, ctx has ended.
+func (s *source) insist(ctx context.Context, doing, jid string, do func(context.Context, *faktory.Conn) error) {
+	waiting, cancel := context.WithTimeout(ctx, insistFor)
+	defer cancel()
+	var pause backoff
+	for {
+		// A try that has begun is not ended by ctx: what it gives back would wait for the end of its reservation.
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.DialTimeout+s.config.CommandTimeout)
+		err := s.pool.With(try, func(conn *faktory.Conn) error { return do(try, conn) })
+		cancel()
+		if err == nil {
+			return
+		}
+		if _, refused := faktory.Refused(err); refused || !pause.wait(waiting) {
+			sdk.Logger(ctx).Error("could not "+doing+"; Faktory hands it out again when its reservation ends", "jid", jid, "error", err)
+			return
+		}
+	}
+}
+
+// Released implements sdk.JobSource.
+func (s *source) Released(ctx context.Context, release sdk.Release) error {
+	h, err := decodeHandle(release.Handle)
+	if err != nil {
+		return err
+	}
+	d := h.delivery()
+	if !release.Duplicate {
+		s.giveBack(ctx, d, h.Retried, textOr(release.Message, "the runner does not run the job"))
+		return nil
+	}
+	s.memory.forget(d)
+	switch other := s.memory.runsAs(release.Job.ID); other {
+	case h.JID, "":
+		// The reservation of the job that runs had ended, and this is the new one. The acknowledgement at the job's end
+		// is for this one as well. When it is not known which job runs, that is the case to assume: if the job
+		// here were failed, it could run twice.
+		return nil
+	default:
+		message := fmt.Sprintf("the job %s runs already, as Faktory's job %s", release.Job.ID, other)
+		s.insist(ctx, "fail the job", h.JID, func(ctx context.Context, conn *faktory.Conn) error {
+			return conn.Fail(ctx, faktory.Failure{ErrType: "duplicate", JID: h.JID, Message: message})
+		})
+		return nil
+	}
+}
+
+func textOr(text, instead string) string {
+	if text == "" {
+		return instead
+	}
+	return text
+}

@@ -1,0 +1,396 @@
+package sdktest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/podrunner/runner/sdk"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+)
+
+// SourceOptions say how a test runs a job source.
+type SourceOptions struct {
+	// Config is the plugin's `config {}`, as in [Job].
+	Config map[string]any
+	// Concurrency is how many jobs core runs at once; 0: 1.
+	Concurrency int
+	// Running are the jobs that core says it runs already.
+	Running []sdk.JobKey
+	// Manual leaves the credit to the test: there is none before [SourceRun.Grant]. Otherwise there is one for each of
+	// Concurrency that is not in use.
+	Manual bool
+}
+
+// SourceRun is a job source that runs in the test's own process, over real gRPC, with the test in core's place. Its
+// methods are safe for concurrent use.
+type SourceRun struct {
+	t           testing.TB
+	concurrency int
+	manual      bool
+	client      pluginv1.SourceClient
+	plugin      pluginv1.PluginClient
+	stream      grpc.BidiStreamingClient[pluginv1.JobsRequest, pluginv1.JobsResponse]
+	cancel      context.CancelFunc
+	received    chan struct{}
+
+	mu sync.Mutex
+	// changed is closed and made anew whenever something below has changed.
+	changed chan struct{}
+	offers  []sdk.Offer
+	// seen counts the offers of the stream, used the jobs that core has.
+	seen    uint64
+	used    int
+	credit  uint32
+	claims  *pluginv1.JobsResponse_Claims
+	cancels []sdk.JobKey
+	// status is nil until the source has said something.
+	status   *SourceStatus
+	counters map[string]uint64
+	drained  *string
+	err      error
+	ended    bool
+}
+
+// SourceStatus is what a source last said of its remote system.
+type SourceStatus struct {
+	Connected bool
+	Message   string
+}
+
+// Source starts a job source and opens its stream of jobs, which is closed at the end of the test.
+func Source(t testing.TB, plugin sdk.Plugin, options SourceOptions) *SourceRun {
+	t.Helper()
+	conn := serve(t, plugin, options.Config)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &SourceRun{
+		t: t, concurrency: max(options.Concurrency, 1), manual: options.Manual,
+		client: pluginv1.NewSourceClient(conn), plugin: pluginv1.NewPluginClient(conn), cancel: cancel,
+		received: make(chan struct{}), changed: make(chan struct{}), counters: map[string]uint64{},
+	}
+	var err error
+	if r.stream, err = r.client.Jobs(ctx); err != nil {
+		cancel()
+		t.Fatalf("sdktest.Source: open the stream of jobs: %v", err)
+	}
+	hello := &pluginv1.JobsRequest_Hello{Runner: "sdktest", Concurrency: uint32(r.concurrency)} //nolint:gosec // a test's number
+	for _, key := range options.Running {
+		hello.Running = append(hello.Running, protoKey(key))
+	}
+	r.send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Hello_{Hello: hello}})
+	if !r.manual {
+		r.Grant(r.concurrency)
+	}
+	go r.receive()
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// Close ends the stream as core does when its last job is over, and waits for the source's part of it.
+func (r *SourceRun) Close() {
+	r.mu.Lock()
+	_ = r.stream.CloseSend()
+	r.mu.Unlock()
+	select {
+	case <-r.received:
+	case <-time.After(runTimeout):
+		r.t.Errorf("sdktest.Source: the stream is still open %s after core has closed it; Take returns when its context ends", runTimeout)
+	}
+	r.cancel()
+	<-r.received
+}
+
+// Break breaks the stream off, as when core dies.
+func (r *SourceRun) Break() {
+	r.cancel()
+	<-r.received
+}
+
+// Grant gives credit for a number of jobs, in place of the credit before.
+func (r *SourceRun) Grant(slots int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.credit = uint32(max(slots, 0)) //nolint:gosec // a test's number
+	r.sendCredit()
+}
+
+// sendCredit tells the source of the credit. Callers hold mu.
+func (r *SourceRun) sendCredit() {
+	_ = r.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{
+		Credit: &pluginv1.JobsRequest_Credit{Slots: r.credit, OffersSeen: r.seen},
+	}})
+}
+
+// Drain tells the plugin to take no more jobs, as core does first when it is to end.
+func (r *SourceRun) Drain() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	if _, err := r.plugin.Drain(ctx, &pluginv1.DrainRequest{}); err != nil {
+		r.t.Fatalf("sdktest.Source: Drain: %v", err)
+	}
+}
+
+// Offer waits for the next job that the source offers. It uses up a slot until Report or Release.
+func (r *SourceRun) Offer() sdk.Offer {
+	r.t.Helper()
+	var offer sdk.Offer
+	r.wait("an offer", runTimeout, func() bool {
+		if len(r.offers) == 0 {
+			return false
+		}
+		offer, r.offers = r.offers[0], r.offers[1:]
+		return true
+	})
+	return offer
+}
+
+// NoOffer fails the test when the source offers a job within some time.
+func (r *SourceRun) NoOffer(within time.Duration) {
+	r.t.Helper()
+	if r.await(within, func() bool { return len(r.offers) > 0 }) {
+		r.t.Fatalf("sdktest.Source: the source offers job %s", r.offers[0].Key.ID)
+	}
+}
+
+// Release says that core does not run a job.
+func (r *SourceRun) Release(offer sdk.Offer, duplicate bool, message string) {
+	disposition := pluginv1.Disposition_DISPOSITION_RETURN
+	if duplicate {
+		disposition = pluginv1.Disposition_DISPOSITION_DUPLICATE
+	}
+	r.send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Release_{Release: &pluginv1.JobsRequest_Release{
+		Job: protoKey(offer.Key), Disposition: disposition, Message: message, Handle: offer.Handle,
+	}}})
+	r.free()
+}
+
+// AppendLogs gives lines of a job to the source.
+func (r *SourceRun) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLines, error) {
+	request := &pluginv1.AppendLogsRequest{
+		Job: protoKey(logs.Job), Handle: logs.Handle, FirstLine: logs.FirstLine, Lines: logs.Lines,
+	}
+	if !logs.SentAt.IsZero() {
+		request.SentAt = timestamppb.New(logs.SentAt)
+	}
+	answer, err := r.client.AppendLogs(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	var refused []sdk.RefusedLines
+	for _, x := range answer.GetRefused() {
+		refused = append(refused, sdk.RefusedLines{FirstLine: x.GetFirstLine(), Count: x.GetCount(), Message: x.GetMessage()})
+	}
+	return refused, nil
+}
+
+// Report gives a job's result to the source. When the source has taken it, the job's slot is free again.
+func (r *SourceRun) Report(ctx context.Context, report sdk.Report) error {
+	request := &pluginv1.ReportRequest{
+		Job: protoKey(report.Job), Handle: report.Handle, Infrastructure: report.Infrastructure,
+		Result: protoOf(sdk.End{
+			Outcome: report.Outcome, Reason: report.Reason, Message: report.Message, ExitCode: report.ExitCode, Variables: report.Variables,
+		}),
+	}
+	if !report.StartedAt.IsZero() {
+		request.StartedAt = timestamppb.New(report.StartedAt)
+	}
+	if !report.FinishedAt.IsZero() {
+		request.FinishedAt = timestamppb.New(report.FinishedAt)
+	}
+	if _, err := r.client.Report(ctx, request); err != nil {
+		return err
+	}
+	r.free()
+	return nil
+}
+
+// Resume gives the source a job that another runner had taken.
+func (r *SourceRun) Resume(ctx context.Context, key sdk.JobKey, handle []byte) (offer sdk.Offer, known bool, err error) {
+	answer, err := r.client.Resume(ctx, &pluginv1.ResumeRequest{Job: protoKey(key), Handle: handle})
+	if err != nil {
+		return sdk.Offer{}, false, err
+	}
+	offer = sdk.Offer{Key: key, Handle: handle, Lease: answer.GetLease().AsDuration()}
+	if t := answer.GetDeadline(); t != nil {
+		offer.Deadline = t.AsTime()
+	}
+	return offer, answer.GetKnown(), nil
+}
+
+// Status waits until the source has said whether its remote system can be reached, and that it is so or not so.
+func (r *SourceRun) Status(connected bool) SourceStatus {
+	r.t.Helper()
+	var status SourceStatus
+	r.wait("a status", runTimeout, func() bool {
+		if r.status == nil || r.status.Connected != connected {
+			return false
+		}
+		status = *r.status
+		return true
+	})
+	return status
+}
+
+// Drained waits until the source has asked for the end of the runner, and returns its message.
+func (r *SourceRun) Drained() string {
+	r.t.Helper()
+	r.wait("a Drain", runTimeout, func() bool { return r.drained != nil })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *r.drained
+}
+
+// Canceled waits until the source has asked core to end a job.
+func (r *SourceRun) Canceled(key sdk.JobKey) {
+	r.t.Helper()
+	r.wait("a Cancel", runTimeout, func() bool { return slices.Contains(r.cancels, key) })
+}
+
+// Counters are the source's counters so far.
+func (r *SourceRun) Counters() map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.counters)
+}
+
+// OpenClaims is how many jobs the source is about to take, as it last said.
+func (r *SourceRun) OpenClaims() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(r.claims.GetOpen())
+}
+
+// Err is how the stream has ended, nil while it is open and when it ended well.
+func (r *SourceRun) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// wait is await, and fails the test when the time is over or the stream has ended.
+func (r *SourceRun) wait(what string, within time.Duration, met func() bool) {
+	r.t.Helper()
+	if !r.await(within, met) {
+		r.t.Fatalf("sdktest.Source: no %s within %s; the stream's error is: %v", what, within, r.Err())
+	}
+}
+
+// await waits until a condition holds, which is asked with mu held.
+func (r *SourceRun) await(within time.Duration, met func() bool) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		ok, ended, changed := met(), r.ended, r.changed
+		r.mu.Unlock()
+		if ok || ended {
+			return ok
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+func (r *SourceRun) send(request *pluginv1.JobsRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.stream.Send(request)
+}
+
+// free gives a job's slot back, and to the source.
+func (r *SourceRun) free() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used = max(r.used-1, 0)
+	if !r.manual {
+		r.credit = uint32(max(r.concurrency-r.used, 0)) //nolint:gosec // a test's number
+		r.sendCredit()
+	}
+}
+
+// receive takes what the source says until the stream ends.
+func (r *SourceRun) receive() {
+	defer close(r.received)
+	for {
+		response, err := r.stream.Recv()
+		r.mu.Lock()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				r.err = err
+			}
+			r.ended = true
+		} else {
+			r.take(response)
+		}
+		close(r.changed)
+		r.changed = make(chan struct{})
+		r.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// take takes one message. Callers hold mu.
+func (r *SourceRun) take(response *pluginv1.JobsResponse) {
+	switch m := response.GetMessage().(type) {
+	case *pluginv1.JobsResponse_Offer_:
+		r.seen++
+		if r.credit == 0 && r.claims.GetOpen() == 0 {
+			r.t.Errorf("sdktest.Source: job %s is offered without credit", m.Offer.GetJob().GetKey().GetId())
+		}
+		r.credit -= min(r.credit, 1)
+		r.used++
+		r.offers = append(r.offers, sdkOffer(m.Offer))
+		key := m.Offer.GetJob().GetKey()
+		_ = r.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Accept_{Accept: &pluginv1.JobsRequest_Accept{Job: key}}})
+		r.sendCredit()
+	case *pluginv1.JobsResponse_Claims_:
+		r.claims = m.Claims
+	case *pluginv1.JobsResponse_Cancel_:
+		r.cancels = append(r.cancels, sdk.JobKey{ID: m.Cancel.GetJob().GetId(), Attempt: int(m.Cancel.GetJob().GetAttempt())})
+	case *pluginv1.JobsResponse_Status_:
+		r.status = &SourceStatus{Connected: m.Status.GetConnected(), Message: m.Status.GetMessage()}
+	case *pluginv1.JobsResponse_Count_:
+		r.counters[m.Count.GetName()] += m.Count.GetAdd()
+	case *pluginv1.JobsResponse_Drain_:
+		message := m.Drain.GetMessage()
+		r.drained = &message
+	}
+}
+
+func protoKey(key sdk.JobKey) *pluginv1.JobKey {
+	return &pluginv1.JobKey{Id: key.ID, Attempt: uint32(max(key.Attempt, 1))} //nolint:gosec // a count of starts
+}
+
+func sdkOffer(o *pluginv1.JobsResponse_Offer) sdk.Offer {
+	j := o.GetJob()
+	offer := sdk.Offer{
+		Key:    sdk.JobKey{ID: j.GetKey().GetId(), Attempt: int(j.GetKey().GetAttempt())},
+		Number: j.GetNumber(), Image: j.GetImage(), Commands: j.GetCommands(),
+		InitImage: j.GetInitImage(), InitCommands: j.GetInitCommands(), Labels: j.GetLabels(), Handle: j.GetHandle(),
+		Lease: o.GetLease().AsDuration(),
+	}
+	if t := o.GetDeadline(); t != nil {
+		offer.Deadline = t.AsTime()
+	}
+	for _, v := range j.GetVariables() {
+		offer.Variables = append(offer.Variables, sdk.JobVariable{Key: v.GetKey(), Value: v.GetValue(), Sensitive: v.GetSensitive(), Scope: v.GetScope()})
+	}
+	for _, f := range j.GetFiles() {
+		offer.Files = append(offer.Files, sdk.JobFile{Name: f.GetName(), Contents: f.GetContents()})
+	}
+	return offer
+}
