@@ -7,7 +7,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize plugins/source-faktory examples/plugins/shout
+UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize plugins/source-faktory examples/plugins/batch examples/plugins/shout
 MODULES  := $(UNITS) test
 # The folders with .proto files, from which their imports start.
 PROTOS   := sdk/proto core/internal/agent
