@@ -114,6 +114,7 @@ func newRoot(a *app) *cobra.Command {
 		newFmt(a),
 		newTest(a),
 		newReplay(a),
+		newEnqueue(a),
 		newPlugins(a),
 		newVersion(a),
 	)
