@@ -27,8 +27,9 @@ type Command struct {
 	Stdout, Stderr io.Writer
 }
 
-// commandGrace is what a subcommand has to end when it is told to: it takes back, or completes, what it has begun.
-const commandGrace = 10 * time.Second
+// commandGrace is what a subcommand has to end when it is told to: it takes back, or completes, what it has begun. A
+// test has no time for it.
+var commandGrace = 10 * time.Second
 
 // firstExtra is the number of the first descriptor after standard error.
 const firstExtra = 3
