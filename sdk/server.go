@@ -122,6 +122,9 @@ func (s *server) describe() *pluginv1.DescribeResponse {
 		SdkVersion:  build.sdk,
 		Config:      s.body.schema(""),
 	}
+	for _, c := range s.plugin.Commands {
+		d.Commands = append(d.Commands, c.Name)
+	}
 	if s.source != nil {
 		d.Services, d.Source = []string{pluginv1.Source_ServiceDesc.ServiceName}, s.plugin.Source.traits()
 		return d

@@ -87,6 +87,7 @@ type description struct {
 	// One of the two.
 	Processor *processorDescription `json:"processor,omitempty"`
 	Source    *sourceDescription    `json:"source,omitempty"`
+	Commands  []string              `json:"commands,omitempty"`
 	Config    schemaDescription     `json:"config"`
 }
 
@@ -138,6 +139,7 @@ func writeDescription(w io.Writer, d *pluginv1.DescribeResponse) error {
 		SDKVersion:       d.SdkVersion,
 		ProtocolVersions: []int{protocol.Version},
 		Services:         d.Services,
+		Commands:         d.Commands,
 		Config:           describeSchema(d.Config),
 	}
 	if p := d.Processor; p != nil {

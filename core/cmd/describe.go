@@ -21,6 +21,7 @@ type (
 		Services    []string         `json:"services"`
 		Processor   *processorTraits `json:"processor,omitempty"`
 		Source      *sourceTraits    `json:"source,omitempty"`
+		Commands    []string         `json:"commands,omitempty"`
 		Config      configSchema     `json:"config"`
 	}
 	processorTraits struct {
@@ -64,6 +65,7 @@ func describe(d *pluginv1.DescribeResponse) pluginDescription {
 		Description: d.GetDescription(),
 		SDKVersion:  d.GetSdkVersion(),
 		Services:    d.GetServices(),
+		Commands:    d.GetCommands(),
 		Config:      describeSchema(d.GetConfig()),
 	}
 	if p := d.GetProcessor(); p != nil {

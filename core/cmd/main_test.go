@@ -21,11 +21,16 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestMain makes the test binary a plugin, too: under the name of one it serves it.
 func TestMain(m *testing.M) {
 	name, isPlugin := strings.CutPrefix(filepath.Base(os.Args[0]), "runner-processor-")
+	plugins := testPlugins
+	if !isPlugin {
+		name, isPlugin = strings.CutPrefix(filepath.Base(os.Args[0]), "runner-source-")
+		plugins = testSources
+	}
 	if !isPlugin {
 		os.Exit(m.Run())
 	}
 	quickExit()
-	plugin, ok := testPlugins[name]
+	plugin, ok := plugins[name]
 	if !ok {
 		os.Exit(7) // "crash" ends before it is ready
 	}
@@ -101,8 +106,12 @@ func inFolder(t *testing.T, config string, plugins ...string) string {
 		t.Fatal(err)
 	}
 	for _, name := range plugins {
+		file := "runner-processor-" + name
+		if _, isSource := testSources[name]; isSource {
+			file = "runner-source-" + name
+		}
 		// Not a copy: the binary is large, and the disk may be full of other tests.
-		if err := os.Symlink(self, filepath.Join(pluginDir, "runner-processor-"+name)); err != nil {
+		if err := os.Symlink(self, filepath.Join(pluginDir, file)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -115,6 +115,7 @@ func newRoot(a *app) *cobra.Command {
 		newRun(a),
 		newTest(a),
 		newReplay(a),
+		newEnqueue(a),
 		newPlugins(a),
 		newVersion(a),
 	)

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 // CutLifeline closes core's end of the process's standard input.
@@ -30,3 +31,10 @@ func AfterVerify(t *testing.T, fn func()) {
 
 // AwaitStopped waits until the plugin is supervised no longer.
 func AwaitStopped(p *Plugin) { <-p.stopped }
+
+// SetCommandGrace sets what a subcommand has to end when it is told to.
+func SetCommandGrace(t *testing.T, grace time.Duration) {
+	before := commandGrace
+	commandGrace = grace
+	t.Cleanup(func() { commandGrace = before })
+}

@@ -76,6 +76,9 @@ func TestReattach(t *testing.T) {
 	if from := p.Found().From; from != protocol.EnvReattach {
 		t.Errorf("it comes from %s", from)
 	}
+	// There is a process, and no program that could be called.
+	_, err = p.RunCommand(t.Context(), pluginhost.Command{Args: []string{"enqueue"}})
+	faultOf(t, err, pluginhost.BadSettings)
 	if _, err := p.Configure(t.Context(), nil); err != nil { // it has no Configure: core does without
 		t.Error(err)
 	}

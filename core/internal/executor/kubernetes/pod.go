@@ -131,8 +131,8 @@ func (o *objects) helper(steps []step) corev1.Container {
 		},
 		// What it says before it ends with an error is told with the job's result.
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		Ports:     []corev1.ContainerPort{{Name: "agent", ContainerPort: agentPort}},
-		Resources: o.helperResources(len(steps)),
+		Ports:                    []corev1.ContainerPort{{Name: "agent", ContainerPort: agentPort}},
+		Resources:                o.helperResources(len(steps)),
 		Lifecycle: &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{
 			Exec: &corev1.ExecAction{Command: slices.Concat([]string{helperInImage, "install"}, tools, []string{helperInPod})},
 		}},

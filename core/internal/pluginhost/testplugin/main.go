@@ -25,6 +25,9 @@ func main() {
 		time.Sleep(time.Minute) // the grandchild: holds what it has inherited
 		return
 	}
+	if len(os.Args) > 1 {
+		os.Exit(command(os.Args[1:]))
+	}
 	mode, isSource := strings.CutPrefix(filepath.Base(os.Args[0]), "runner-source-")
 	mode = strings.TrimPrefix(mode, "runner-processor-")
 	if start, ok := startModes[mode]; ok {
@@ -88,7 +91,7 @@ func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv
 	}
 	if s.isSource {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
-		out.Source = &pluginv1.SourceTraits{}
+		out.Source, out.Commands = &pluginv1.SourceTraits{}, []string{"enqueue"}
 	}
 	if s.mode == "wrong-kind" {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil

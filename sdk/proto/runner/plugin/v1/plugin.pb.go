@@ -272,7 +272,10 @@ type DescribeResponse struct {
 	// Set when it serves Processor.
 	Processor *ProcessorTraits `protobuf:"bytes,7,opt,name=processor,proto3" json:"processor,omitempty"`
 	// Set when it serves Source.
-	Source        *SourceTraits `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	Source *SourceTraits `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	// Subcommands of the plugin's program that people, jobs and core may call, beside `describe`: "enqueue". Core hands
+	// such a call the plugin's configuration, as JSON, on the descriptor that RUNNER_PLUGIN_CONFIG_FD names.
+	Commands      []string `protobuf:"bytes,9,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -359,6 +362,13 @@ func (x *DescribeResponse) GetProcessor() *ProcessorTraits {
 func (x *DescribeResponse) GetSource() *SourceTraits {
 	if x != nil {
 		return x.Source
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetCommands() []string {
+	if x != nil {
+		return x.Commands
 	}
 	return nil
 }
@@ -1339,7 +1349,7 @@ var File_runner_plugin_v1_plugin_proto protoreflect.FileDescriptor
 const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\x1drunner/plugin/v1/plugin.proto\x12\x10runner.plugin.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xca\x02\n" +
+	"\x0fDescribeRequest\"\xe6\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
@@ -1349,7 +1359,8 @@ const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bservices\x18\x05 \x03(\tR\bservices\x120\n" +
 	"\x06config\x18\x06 \x01(\v2\x18.runner.plugin.v1.SchemaR\x06config\x12?\n" +
 	"\tprocessor\x18\a \x01(\v2!.runner.plugin.v1.ProcessorTraitsR\tprocessor\x126\n" +
-	"\x06source\x18\b \x01(\v2\x1e.runner.plugin.v1.SourceTraitsR\x06source\"r\n" +
+	"\x06source\x18\b \x01(\v2\x1e.runner.plugin.v1.SourceTraitsR\x06source\x12\x1a\n" +
+	"\bcommands\x18\t \x03(\tR\bcommands\"r\n" +
 	"\x0fProcessorTraits\x12\x18\n" +
 	"\aredacts\x18\x01 \x01(\bR\aredacts\x12#\n" +
 	"\rneeds_secrets\x18\x02 \x01(\bR\fneedsSecrets\x12 \n" +

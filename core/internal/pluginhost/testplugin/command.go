@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/podrunner/runner/sdk/protocol"
+)
+
+// command is a subcommand: it returns the exit code.
+//
+//	tell, enqueue
+//	        print their arguments, their input, their configuration if there is one, and the names of their variables
+//	exit    ends with the code that follows
+//	killed  kills itself
+//	wait    says so, and ends with code 4 when it is told to
+//	stuck   says so, and does not heed what it is told
+func command(args []string) int {
+	switch args[0] {
+	case "tell", "enqueue":
+		return tell(args)
+	case "exit":
+		code, _ := strconv.Atoi(args[1])
+		return code
+	case "killed":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "wait", "stuck":
+		told := make(chan os.Signal, 1)
+		signal.Notify(told, syscall.SIGTERM)
+		fmt.Println("waiting")
+		<-told
+		if args[0] == "stuck" {
+			select {}
+		}
+		return 4
+	}
+	return 9
+}
+
+func tell(args []string) int {
+	stdin, _ := io.ReadAll(os.Stdin)
+	var config []byte
+	if fd, err := strconv.Atoi(os.Getenv(protocol.EnvConfigFD)); err == nil {
+		if config, err = io.ReadAll(os.NewFile(uintptr(fd), "configuration")); err != nil {
+			stderr(err.Error())
+			return 9
+		}
+	}
+	fmt.Printf("args %q\nstdin %q\nconfig %q\n", args, stdin, config)
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		fmt.Println(name)
+	}
+	return 0
+}
