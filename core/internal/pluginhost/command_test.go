@@ -114,7 +114,7 @@ func TestCommandChecksum(t *testing.T) {
 		p := f.launch(t, "echo")
 		swap(t, f)
 		_, stdout, _, err := runCommand(t, p, "", "exit", "0")
-		faultOf(t, err, pluginhost.BadChecksum)
+		wantReason(t, err, pluginhost.BadChecksum)
 		if stdout != "" {
 			t.Errorf("it was executed: %q", stdout)
 		}
@@ -134,6 +134,6 @@ func TestCommandChecksum(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, _, err := runCommand(t, p, "", "exit", "0")
-		faultOf(t, err, pluginhost.StartFailed)
+		wantReason(t, err, pluginhost.StartFailed)
 	})
 }

@@ -78,7 +78,7 @@ func TestReattach(t *testing.T) {
 	}
 	// There is a process, and no program that could be called.
 	_, err = p.RunCommand(t.Context(), pluginhost.Command{Args: []string{"enqueue"}})
-	faultOf(t, err, pluginhost.BadSettings)
+	wantReason(t, err, pluginhost.BadSettings)
 	if _, err := p.Configure(t.Context(), nil); err != nil { // it has no Configure: core does without
 		t.Error(err)
 	}
