@@ -164,10 +164,7 @@ func served(c *config.Config, names []string) ([]*config.Pipeline, error) {
 
 // listen starts the server of metrics and health.
 func (s *service) listen() error {
-	t := struct {
-		Address, Namespace string
-		Pprof              bool
-	}{}
+	t := s.config.Telemetry
 	s.metrics = telemetry.NewMetrics(telemetry.Options{Namespace: t.Namespace, Version: version.String()})
 	s.health = telemetry.NewHealth()
 	s.health.Declare("plugins")
@@ -175,7 +172,8 @@ func (s *service) listen() error {
 		return nil
 	}
 	server, err := telemetry.Listen(telemetry.ServerOptions{
-		Address: t.Address, Pprof: t.Pprof, Metrics: s.metrics, Health: s.health, Logger: s.app.log.Named("telemetry"),
+		Address: t.Address, Pprof: t.Pprof, Metrics: s.metrics, Health: s.health,
+		Redact: s.app.redact.String, Logger: s.app.log.Named("telemetry"),
 	})
 	if err != nil {
 		return infrastructureError(err)
@@ -187,11 +185,9 @@ func (s *service) listen() error {
 
 // startHost makes the host of the plugins.
 func (s *service) startHost() error {
-	host, err := s.app.newHostWith(s.config, func(*pluginhost.Options) {
-		/*TELEMETRY
-		o.Restarted = func(kind pluginhost.Kind, name string) { s.metrics.PluginRestarted(string(kind), name) }
+	host, err := s.app.newHostWith(s.config, func(o *pluginhost.Options) {
 		o.Up = func(kind pluginhost.Kind, name string, up bool) { s.metrics.PluginUp(string(kind), name, up) }
-		*/
+		o.Restarted = func(kind pluginhost.Kind, name string) { s.metrics.PluginRestarted(string(kind), name) }
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type Config struct {
 	// Path is the file it was read from; "" for that of Builtin.
 	Path      string
 	Runner    Runner
+	Telemetry Telemetry
 	Plugins   []*Plugin
 	Pipelines []*Pipeline
 
@@ -39,6 +40,16 @@ type Runner struct {
 	PluginDir string `json:"plugin_dir"`
 	// DrainTimeout is how long running jobs may go on when the runner is told to stop.
 	DrainTimeout time.Duration `json:"drain_timeout"`
+}
+
+// Telemetry says where `core run` shows metrics and health.
+type Telemetry struct {
+	// Address is a host and a port; "" for nowhere.
+	Address string `json:"address"`
+	// Namespace is the first part of the metrics' names.
+	Namespace string `json:"namespace"`
+	// Pprof shows profiles of the process as well.
+	Pprof bool `json:"pprof"`
 }
 
 // Plugin pins a plugin, or grants it something, in all pipelines.

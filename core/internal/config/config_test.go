@@ -31,8 +31,9 @@ func TestLoad(t *testing.T) {
 	first.XTrace, first.Grace = false, 0
 	first.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "inner", "mine": "a_tool.sh"}
 	want := &Config{
-		Path:   path,
-		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
+		Path:      path,
+		Runner:    Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
+		Telemetry: Telemetry{Address: "127.0.0.1:10354", Namespace: "opslevel_runner"},
 		Plugins: []*Plugin{{
 			Name:     "sanitize",
 			Checksum: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",

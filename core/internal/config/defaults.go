@@ -17,8 +17,9 @@ const defaultPipeline = "default"
 func Builtin() *Config {
 	s := &source{scope: newScope(".")}
 	return &Config{
-		Runner: defaultRunner(),
-		source: s,
+		Runner:    defaultRunner(),
+		Telemetry: defaultTelemetry(),
+		source:    s,
 		Pipelines: []*Pipeline{{
 			Name: defaultPipeline,
 			Processors: []*Processor{
@@ -39,6 +40,11 @@ func defaultRunner() Runner {
 		name = "runner"
 	}
 	return Runner{Name: name, Concurrency: 3, DrainTimeout: 10 * time.Minute}
+}
+
+// defaultTelemetry has the port and the names of OpsLevel Runner, on this machine only.
+func defaultTelemetry() Telemetry {
+	return Telemetry{Address: "127.0.0.1:10354", Namespace: "opslevel_runner"}
 }
 
 func defaultDeliver() Deliver {

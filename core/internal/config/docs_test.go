@@ -128,6 +128,7 @@ func TestDocsAreComplete(t *testing.T) {
 	}
 	for heading, s := range map[string]settings{
 		"## `runner`":              runnerSettings,
+		"## `telemetry`":           telemetrySettings,
 		"## `local`":               localSettings,
 		"## `plugin \"NAME\"`":     pluginSettings,
 		"## `pipeline \"NAME\"`":   pipelineSettings,

@@ -146,6 +146,7 @@ func (l *loader) load(body *hclsyntax.Body) {
 
 	l.locals(blocksOf(body, "locals"))
 	l.runner(blocksOf(body, "runner"))
+	l.telemetry(blocksOf(body, "telemetry"))
 	l.kubernetes = cluster{settings: defaultKubernetes(), places: map[string]hcl.Range{}}
 	l.kubernetesDefaults(body, &l.kubernetes)
 	l.local = defaultLocal()
@@ -193,6 +194,14 @@ func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	}
 	slices.SortFunc(out, func(a, b *hclsyntax.Attribute) int { return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte })
 	return out
+}
+
+func (l *loader) telemetry(blocks []*hclsyntax.Block) {
+	l.config.Telemetry = defaultTelemetry()
+	if block := l.single(blocks); block != nil {
+		l.source.labels(block, 0, &l.diags)
+		l.settings(block, telemetrySettings, &l.config.Telemetry)
+	}
 }
 
 func (l *loader) runner(blocks []*hclsyntax.Block) {

@@ -43,6 +43,8 @@ type Run struct {
 	Opening []string
 	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
 	Explain bool
+	// Observe is told of the batches of the log on their way; see pipeline.Options. May be nil.
+	Observe func(from, to string, records, bytes int)
 	// Grace is the time between TERM and KILL when the job is ended early.
 	Grace time.Duration
 	// Redact takes the job's sensitive values out of what core and the executor say of the job. Nil: it has none.
@@ -213,6 +215,7 @@ func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) 
 		Log:     run,
 		Sink:    r.Sink,
 		Opening: r.Opening,
+		Observe: r.Observe,
 		Result:  ending.result,
 		Failed:  func(string, string) { end() },
 		Redact:  r.redact,

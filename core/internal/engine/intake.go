@@ -60,7 +60,7 @@ func newIntake(v *serving, p *Pipeline, slots *slots) *intake {
 	}
 	in.lane = slots.lane(most, in.wake)
 	v.Health.Declare(in.healthName())
-	v.Metrics.SourceConnected(p.labels(), false)
+	v.Metrics.Watch(p.labels())
 	return in
 }
 

@@ -129,6 +129,7 @@ func (t *task) do() (summary Summary, err error) {
 		Report:   t.report,
 		Opening:  t.opening(),
 		Explain:  true,
+		Observe:  t.observe,
 		Grace:    p.Grace,
 		Redact:   t.redact.String,
 		Logger:   t.logger,
@@ -165,6 +166,13 @@ func (t *task) opening() []string {
 func (t *task) status(s executor.Status) {
 	t.phase.Set(string(s.Phase), s.Reason)
 	t.logger.Debug("job status", "phase", string(s.Phase), "reason", s.Reason, "message", s.Message)
+}
+
+// observe counts what goes through the pipeline.
+func (t *task) observe(from, to string, records, bytes int) {
+	labels := t.in.pipeline.labels()
+	t.in.serving.Metrics.StageOut(labels, from, records, bytes)
+	t.in.serving.Metrics.StageIn(labels, to, records, bytes)
 }
 
 // free gives the job's slot to another.

@@ -17,7 +17,7 @@ const linger = 10 * time.Millisecond
 // feed reads the log, gathers small batches into larger ones, closes lines that the log leaves open, and sends the
 // job's result at the end.
 func feed(ctx context.Context, options *Options, out chan<- item) error {
-	f := &feeder{ctx: ctx, out: out}
+	f := &feeder{ctx: ctx, out: out, observe: options.observer(0)}
 	f.output.emit = f.emit
 	group := newGroup(ctx)
 	if err := f.addNotes(options.Opening); err != nil {
@@ -70,9 +70,10 @@ func read(ctx context.Context, log Log, out chan<- *record.Batch) error {
 
 // feeder gathers batches.
 type feeder struct {
-	ctx    context.Context
-	out    chan<- item
-	output output
+	ctx     context.Context
+	out     chan<- item
+	observe func(*record.Batch)
+	output  output
 	// through counts the log's records that have been sent.
 	through uint64
 	// closing: what is being written is no record of the log: pieces that close its lines, notes.
@@ -86,6 +87,7 @@ func (f *feeder) emit(batch *record.Batch) error {
 	if !f.closing {
 		f.through += uint64(batch.Len())
 	}
+	f.observe(batch)
 	return send(f.ctx, f.out, item{batch: batch, through: f.through})
 }
 

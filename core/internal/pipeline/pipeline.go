@@ -115,11 +115,42 @@ type Options struct {
 	// Failed is told at once when a stage fails and its OnError is Fail, so that the job can be ended. text says why,
 	// redacted. May be nil.
 	Failed func(stage, text string)
+	// Observe is told of each batch that goes from one part of the pipeline to the next: from Start to the names of the
+	// stages to End. It is called by several goroutines at once. May be nil.
+	Observe func(from, to string, records, bytes int)
 	// Redact takes the job's sensitive values out of a text that a processor's failure has brought. Nil: none has any.
 	Redact func(string) string
 	// StallTimeout is how long a processor may take for one batch; 0 means DefaultStallTimeout.
 	StallTimeout time.Duration
 	Logger       hclog.Logger
+}
+
+// Start and End are the ends of a pipeline in Observe.
+const (
+	Start = "job"
+	End   = "deliver"
+)
+
+// observer returns what is told of the batches that leave part i of the pipeline: 0 is the feeder, the stages follow.
+func (o *Options) observer(i int) func(*record.Batch) {
+	if o.Observe == nil {
+		return func(*record.Batch) {}
+	}
+	name := func(i int) string {
+		switch i {
+		case 0:
+			return Start
+		case len(o.Stages) + 1:
+			return End
+		}
+		return o.Stages[i-1].Name
+	}
+	from, to := name(i), name(i+1)
+	return func(b *record.Batch) {
+		if b != nil {
+			o.Observe(from, to, b.Len(), len(b.Data))
+		}
+	}
 }
 
 // DefaultStallTimeout is how long a processor may leave a batch unanswered. A batch is 31 KiB at most: even a slow
@@ -156,7 +187,7 @@ func Run(ctx context.Context, options Options) (job.Result, error) {
 	last := first
 	for i := range options.Stages {
 		out := make(chan item, depth)
-		s := &stage{Stage: options.Stages[i], options: &options, in: last, out: out}
+		s := &stage{Stage: options.Stages[i], options: &options, in: last, out: out, observe: options.observer(i + 1)}
 		group.run(s.run)
 		last = out
 	}

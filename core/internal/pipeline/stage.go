@@ -21,6 +21,7 @@ type stage struct {
 	options *Options
 	in      <-chan item
 	out     chan<- item
+	observe func(*record.Batch)
 
 	ctx    context.Context
 	output output
@@ -235,6 +236,7 @@ func (s *stage) apply(result *pluginv1.Result) error {
 // emit sends a batch on.
 func (s *stage) emit(batch *record.Batch) error {
 	s.emitted = s.through
+	s.observe(batch)
 	return send(s.ctx, s.out, item{batch: batch, through: s.through})
 }
 

@@ -38,6 +38,9 @@ type Options struct {
 	TempDir string
 	// Limits are deadlines and counts.
 	Limits Limits
+	// Up is told whether a plugin has a process, and Restarted of each process that was replaced; nil: nobody is.
+	Up        func(kind Kind, name string, up bool)
+	Restarted func(kind Kind, name string)
 	// Hide is told of values that must not be seen in what the host and the plugins have to say; nil: nobody is told.
 	// What takes them out is SetRedact's function.
 	Hide func(values ...string)

@@ -90,6 +90,9 @@ func (p *Plugin) restart(ctx context.Context, ends *record) *Connection {
 		}
 		c, err := p.startConfigured(ctx)
 		if err == nil {
+			if p.host.opts.Restarted != nil {
+				p.host.opts.Restarted(p.found.Kind, p.found.Name)
+			}
 			p.set(c, nil)
 			return c
 		}
