@@ -125,7 +125,7 @@ func newServing(s *Service) *serving {
 // drain takes no more jobs.
 func (v *serving) drain() {
 	v.Metrics.Draining(true)
-	v.Logger.Info("draining: no more jobs are taken", "running", v.running(), "drain_timeout", v.DrainTimeout)
+	v.Logger.Info("draining: no more jobs are taken", "jobs", v.running(), "drain_timeout", v.DrainTimeout)
 	for _, in := range v.intakes {
 		in.drain()
 	}
@@ -140,7 +140,7 @@ func (v *serving) awaitDrained(over <-chan struct{}) {
 		return
 	case <-timer.C:
 	}
-	v.Logger.Warn("ending the jobs that still run: drain_timeout is over", "running", v.running(), "drain_timeout", v.DrainTimeout)
+	v.Logger.Warn("ending the jobs that still run: drain_timeout is over", "jobs", v.running(), "drain_timeout", v.DrainTimeout)
 	v.end(&End{
 		Outcome: job.Canceled, Reason: job.ReasonCanceled,
 		Message: fmt.Sprintf("the runner was stopped, and the job was not over within drain_timeout (%s)", v.DrainTimeout),

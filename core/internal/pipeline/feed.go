@@ -87,7 +87,9 @@ func (f *feeder) emit(batch *record.Batch) error {
 	if !f.closing {
 		f.through += uint64(batch.Len())
 	}
-	f.observe(batch)
+	if f.observe != nil {
+		f.observe(batch)
+	}
 	return send(f.ctx, f.out, item{batch: batch, through: f.through})
 }
 

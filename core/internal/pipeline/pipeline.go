@@ -132,9 +132,10 @@ const (
 )
 
 // observer returns what is told of the batches that leave part i of the pipeline: 0 is the feeder, the stages follow.
+// Nil: nothing is.
 func (o *Options) observer(i int) func(*record.Batch) {
 	if o.Observe == nil {
-		return func(*record.Batch) {}
+		return nil
 	}
 	name := func(i int) string {
 		switch i {
@@ -146,11 +147,7 @@ func (o *Options) observer(i int) func(*record.Batch) {
 		return o.Stages[i-1].Name
 	}
 	from, to := name(i), name(i+1)
-	return func(b *record.Batch) {
-		if b != nil {
-			o.Observe(from, to, b.Len(), len(b.Data))
-		}
-	}
+	return func(b *record.Batch) { o.Observe(from, to, b.Len(), len(b.Data)) }
 }
 
 // DefaultStallTimeout is how long a processor may leave a batch unanswered. A batch is 31 KiB at most: even a slow

@@ -236,7 +236,9 @@ func (s *stage) apply(result *pluginv1.Result) error {
 // emit sends a batch on.
 func (s *stage) emit(batch *record.Batch) error {
 	s.emitted = s.through
-	s.observe(batch)
+	if s.observe != nil && batch != nil {
+		s.observe(batch)
+	}
 	return send(s.ctx, s.out, item{batch: batch, through: s.through})
 }
 
