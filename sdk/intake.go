@@ -54,6 +54,9 @@ func (in *Intake) Running() []JobKey { return slices.Clone(in.running) }
 // [Claim.Offer] or [Claim.Drop]. A source claims before it takes a job from its remote system, never after. The error says that ctx has ended.
 func (in *Intake) Claim(ctx context.Context) (*Claim, error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err // also when there is a slot: a loop of claims ends
+		}
 		in.mu.Lock()
 		if in.over {
 			in.mu.Unlock()

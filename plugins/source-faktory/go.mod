@@ -7,7 +7,9 @@ replace github.com/podrunner/runner/sdk => ../../sdk
 require (
 	github.com/agext/levenshtein v1.2.3
 	github.com/contribsys/faktory v1.9.4
+	github.com/google/go-cmp v0.7.0
 	github.com/podrunner/runner/sdk v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.6
 )
 
