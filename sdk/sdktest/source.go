@@ -50,6 +50,7 @@ type SourceRun struct {
 	seen    uint64
 	used    int
 	credit  uint32
+	number  uint64
 	claims  *pluginv1.JobsResponse_Claims
 	cancels []sdk.JobKey
 	// status is nil until the source has said something.
@@ -124,8 +125,9 @@ func (r *SourceRun) Grant(slots int) {
 
 // sendCredit tells the source of the credit. Callers hold mu.
 func (r *SourceRun) sendCredit() {
+	r.number++
 	_ = r.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{
-		Credit: &pluginv1.JobsRequest_Credit{Slots: r.credit, OffersSeen: r.seen},
+		Credit: &pluginv1.JobsRequest_Credit{Slots: r.credit, OffersSeen: r.seen, Number: r.number},
 	}})
 }
 
