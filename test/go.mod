@@ -3,6 +3,7 @@ module github.com/podrunner/runner/test
 go 1.26.0
 
 require (
+	github.com/contribsys/faktory v1.9.4
 	github.com/google/go-cmp v0.7.0
 	golang.org/x/sys v0.49.0
 	k8s.io/api v0.35.4

@@ -39,8 +39,6 @@ type Run struct {
 	// Report is told what the run has come to, before what it has left behind is removed, which may take a while. An error
 	// says that it could not be told. It is not called when the log could not be delivered. Nil: nobody wants to know.
 	Report func(Summary) error
-	// Opening are lines of core's own before the log, redacted.
-	Opening []string
 	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
 	Explain bool
 	// Observe is told of the batches of the log on their way; see pipeline.Options. May be nil.
@@ -214,7 +212,6 @@ func (r *Run) options(run executor.Run, ending *ending, end context.CancelFunc) 
 		Stages:  r.Stages,
 		Log:     run,
 		Sink:    r.Sink,
-		Opening: r.Opening,
 		Observe: r.Observe,
 		Result:  ending.result,
 		Failed:  func(string, string) { end() },

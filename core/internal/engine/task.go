@@ -31,7 +31,8 @@ type task struct {
 	end    context.CancelCauseFunc
 	// undate lets go of the deadline's timer.
 	undate context.CancelFunc
-	freed  sync.Once
+	begun  time.Time
+	finish sync.Once
 	phase  *telemetry.PhaseGauge
 
 	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
@@ -42,13 +43,14 @@ type task struct {
 }
 
 func newTask(in *intake, o *offer) *task {
-	t := &task{offer: o, in: in, undate: func() {}}
+	t := &task{offer: o, in: in, begun: time.Now(), undate: func() {}}
 	ctx := in.serving.life
 	if !o.deadline.IsZero() {
 		at := o.deadline.Add(-in.pipeline.Grace)
 		ctx, t.undate = context.WithDeadlineCause(ctx, at, &End{
 			Outcome: job.ExecutionTimeout, Reason: job.ReasonReserved,
-			Message: "the job was not over when the source's reservation of it ended, and was ended with it",
+			Message: fmt.Sprintf("the job was ended after %s, before its lifetime of %s was over: the source has reserved it for no longer, and would have handed it out again",
+				time.Until(at).Round(time.Second), in.pipeline.Lifetime),
 		})
 	}
 	t.ctx, t.end = context.WithCancelCause(ctx)
@@ -63,28 +65,35 @@ func newTask(in *intake, o *offer) *task {
 func (t *task) run() {
 	defer t.in.over(t)
 	defer t.in.serving.finish(t)
-	defer t.free()
 	defer t.undate()
 	defer t.end(nil)
 	defer t.phase.Close()
-	labels := t.in.pipeline.labels()
-	begun := time.Now()
-	t.in.serving.Metrics.JobStarted(labels)
+	t.in.serving.Metrics.JobStarted(t.in.pipeline.labels())
 	t.logger.Info("job started")
 	t.phase.Set(string(executor.Pending), "")
 	summary, err := t.do()
 	if err != nil && summary.Result.Outcome == "" {
 		summary.Result = infrastructure(t.redact.String(err.Error()))
-		summary.Total = time.Since(begun)
 	}
-	t.in.serving.Metrics.JobFinished(labels, telemetry.JobEnd{
-		Outcome: string(summary.Result.Outcome), Reason: string(summary.Result.Reason),
-		Pending: summary.Pending, Running: summary.Running, Total: time.Since(begun), Started: !summary.Started.IsZero(),
+	t.finished(summary)
+}
+
+// finished tells what has become of a job, once, and gives its slot to another.
+func (t *task) finished(summary Summary) {
+	t.finish.Do(func() {
+		summary.Total = time.Since(t.begun)
+		t.in.serving.Metrics.JobFinished(t.in.pipeline.labels(), telemetry.JobEnd{
+			Outcome: string(summary.Result.Outcome), Reason: string(summary.Result.Reason),
+			Pending: summary.Pending, Running: summary.Running, Total: summary.Total, Started: !summary.Started.IsZero(),
+		})
+		t.say(summary)
+		t.in.serving.free(t)
+		t.in.lane.freed()
 	})
 }
 
-// finished is the line of the log that tells what has become of a job.
-func (t *task) finished(summary Summary) {
+// say is the line of the log that tells what has become of a job.
+func (t *task) say(summary Summary) {
 	fields := []any{
 		"outcome", string(summary.Result.Outcome), "reason", string(summary.Result.Reason), "exit_code", exitCode(summary.Result.ExitCode),
 		"records", summary.Records, "pending", rounded(summary.Pending), "running", rounded(summary.Running), "total", rounded(summary.Total),
@@ -127,7 +136,6 @@ func (t *task) do() (summary Summary, err error) {
 		Sink:     delivery,
 		Status:   t.status,
 		Report:   t.report,
-		Opening:  t.opening(),
 		Explain:  true,
 		Observe:  t.observe,
 		Grace:    p.Grace,
@@ -149,19 +157,6 @@ func (t *task) executor() executor.Executor {
 	return t.in.pipeline.Executor
 }
 
-// opening are the lines before the log.
-func (t *task) opening() []string {
-	lifetime := t.in.pipeline.Lifetime
-	if t.deadline.IsZero() {
-		return nil
-	}
-	left := time.Until(t.deadline.Add(-t.in.pipeline.Grace)).Round(time.Second)
-	if left >= lifetime {
-		return nil
-	}
-	return []string{fmt.Sprintf("the job has %s, less than its lifetime of %s: the source has reserved it for no longer", left, lifetime)}
-}
-
 // status follows what the job is doing.
 func (t *task) status(s executor.Status) {
 	t.phase.Set(string(s.Phase), s.Reason)
@@ -173,14 +168,6 @@ func (t *task) observe(from, to string, records, bytes int) {
 	labels := t.in.pipeline.labels()
 	t.in.serving.Metrics.StageOut(labels, from, records, bytes)
 	t.in.serving.Metrics.StageIn(labels, to, records, bytes)
-}
-
-// free gives the job's slot to another.
-func (t *task) free() {
-	t.freed.Do(func() {
-		t.in.serving.free(t)
-		t.in.lane.freed()
-	})
 }
 
 // clean takes the job's sensitive values out of a text, and those of the source's own configuration, which an error of the
@@ -285,7 +272,6 @@ func (t *task) report(summary Summary) error {
 		metrics.ReportLost(p.labels())
 		err = fmt.Errorf("the result %s is lost: the source has not taken it for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
 	}
-	t.free()
 	t.finished(summary)
 	return err
 }

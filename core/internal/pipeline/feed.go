@@ -20,9 +20,6 @@ func feed(ctx context.Context, options *Options, out chan<- item) error {
 	f := &feeder{ctx: ctx, out: out, observe: options.observer(0)}
 	f.output.emit = f.emit
 	group := newGroup(ctx)
-	if err := f.addNotes(options.Opening); err != nil {
-		return err
-	}
 	batches := make(chan *record.Batch)
 	var logErr error
 	group.run(func(ctx context.Context) error {

@@ -107,8 +107,6 @@ type Options struct {
 	Stages []Stage
 	Log    Log
 	Sink   Sink
-	// Opening are lines of core's own that come before the job's.
-	Opening []string
 	// Result tells how the job ended, and lines to end the log with. It is called once, after the last record has been
 	// read; logErr is the error that ended the log early, or nil.
 	Result func(ctx context.Context, logErr error) (result job.Result, notes []string)

@@ -1,0 +1,100 @@
+package faktory
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStopIdle: a runner with nothing to do ends within two seconds.
+func TestStopIdle(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		r := w.run(settings{})
+		time.Sleep(500 * time.Millisecond)
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	}
+}
+
+// TestStopWithJobs: jobs that run finish, and are reported, before the runner ends.
+func TestStopWithJobs(t *testing.T) {
+	w := newWorld(t)
+	for range 7 {
+		_, err := w.server.Push("legacy", nil, job("sleep 5; echo over"))
+		must(t, err)
+	}
+	r := w.run(settings{concurrency: 5})
+	r.started(5)
+	r.stop()
+	all := map[string]*told{}
+	w.hear(all)
+	if len(all) != 5 {
+		t.Errorf("%d jobs were told of", len(all))
+	}
+	for id, job := range all {
+		if !slices.Equal(job.outcomes, []string{"success"}) || !strings.Contains(strings.Join(job.lines, "\n"), "over") {
+			t.Errorf("job %s: %q, %q", id, job.outcomes, job.lines)
+		}
+	}
+	state, err := w.server.State()
+	if err != nil || state.Sets["working"] != 0 || state.Queues["runner"] != 2 {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
+// TestDrainTimeout: jobs that do not finish in time are ended, with their logs and results.
+func TestDrainTimeout(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		_, err := w.server.Push("legacy", nil, job("set +xv", "trap 'echo last words; exit 1' TERM; echo begin; sleep 300 & wait"))
+		must(t, err)
+	}
+	r := w.run(settings{concurrency: 5, runner: `drain_timeout = "3s"`})
+	r.started(5)
+	time.Sleep(time.Second)
+	begun := time.Now()
+	r.stop()
+	if took := time.Since(begun); took < 3*time.Second || took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	all := map[string]*told{}
+	w.hear(all)
+	if len(all) != 5 {
+		t.Errorf("%d jobs were told of", len(all))
+	}
+	for id, job := range all {
+		log := strings.Join(plain(job.lines), "\n")
+		if !slices.Equal(job.outcomes, []string{"canceled"}) || !strings.Contains(log, "begin\nlast words\n") || !strings.Contains(log, "drain_timeout (3s)") {
+			t.Errorf("job %s: %q\n%s", id, job.outcomes, log)
+		}
+	}
+	if state := w.settled(); state.Failures != 0 {
+		t.Errorf("the state is %+v", state)
+	}
+}
+
+// TestTwoSignals: the second signal ends the runner at once.
+func TestTwoSignals(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.server.Push("legacy", nil, job("sleep 300"))
+	must(t, err)
+	r := w.run(settings{})
+	r.started(1)
+	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
+	r.says("draining")
+	begun := time.Now()
+	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
+	r.ended(1)
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if state, err := w.server.State(); err != nil || state.Sets["working"] != 1 {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
