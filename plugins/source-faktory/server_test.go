@@ -116,6 +116,15 @@ func (s *realServer) stop(signal syscall.Signal) {
 	}
 	_ = s.process.Wait()
 	s.process = nil
+	socket := filepath.Join(s.dir, "db", "redis.sock")
+	eventually(s.t, "Redis ends", func() bool {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	_ = os.Remove(socket)
 }
 
 func (s *realServer) url() string {

@@ -69,7 +69,8 @@ func Dial(ctx context.Context, server *Server, worker Worker) (*Conn, error) {
 	}
 	if err != nil {
 		_ = inner.Close()
-		return nil, fmt.Errorf("handshake with Faktory at %s: %w", server.Address, err)
+		// Not wrapped: a server that does not let anybody in has not refused a command.
+		return nil, fmt.Errorf("handshake with Faktory at %s: %v", server.Address, err) //nolint:errorlint // see above
 	}
 	return &Conn{client: made, socket: s, server: server, used: time.Now()}, nil
 }

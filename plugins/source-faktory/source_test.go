@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/sdktest"
+)
+
+// raw is a job as a server hands it out.
+func raw(jid, id, more string) string {
+	return fmt.Sprintf(`{"jid":%q,"queue":"default","jobtype":"legacy","args":[{"id":%q,"image":"i","commands":["c"]}],"retry":25%s}`, jid, id, more)
+}
+
+// after answers as next does, but for one verb, where f decides; "" leaves it to next.
+func after(next func(verb, payload string) string, verb string, f func(payload string) string) func(verb, payload string) string {
+	return func(v, payload string) string {
+		if v == verb {
+			if answer := f(payload); answer != "" {
+				return answer
+			}
+		}
+		return next(v, payload)
+	}
+}
+
+func TestTheSameJobAgainIsNotFailed(t *testing.T) {
+	server := newFake(t, jobs(raw("jid-one-1", "a", ""), raw("jid-one-1", "a", `,"failure":{"retry_count":0,"remaining":25}`)))
+	r := run(t, server.url(), sdktest.SourceOptions{Concurrency: 2}, nil)
+	first, again := r.Offer(), r.Offer()
+	if again.Key != (sdk.JobKey{ID: "a", Attempt: 2}) {
+		t.Errorf("the second delivery is %v", again.Key)
+	}
+	r.Release(again, true, "")
+	must(t, r.Report(t.Context(), success(first)))
+	r.Close()
+	if fails, acks := server.sent("FAIL"), server.sent("ACK"); len(fails) != 0 || len(acks) != 1 {
+		t.Errorf("FAIL %v, ACK %v", fails, acks)
+	}
+}
+
+func TestAnotherJobOfTheSameIDIsFailed(t *testing.T) {
+	server := newFake(t, jobs(raw("jid-one-1", "a", ""), raw("jid-two-2", "a", "")))
+	r := run(t, server.url(), sdktest.SourceOptions{Concurrency: 2}, nil)
+	first, other := r.Offer(), r.Offer()
+	r.Release(other, true, "")
+	eventually(t, "the other job is failed", func() bool { return len(server.sent("FAIL")) == 1 })
+	if got, want := server.sent("FAIL")[0], `{"errtype":"duplicate","jid":"jid-two-2","message":"the job a runs already, as Faktory's job jid-one-1"}`; got != want {
+		t.Errorf("FAIL %s", got)
+	}
+	must(t, r.Report(t.Context(), success(first)))
+}
+
+func TestLinesArePushedOnce(t *testing.T) {
+	var broken atomic.Bool
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", "")), "PUSH", func(string) string {
+		if broken.Swap(false) {
+			return "-ERR no room"
+		}
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	offer := r.Offer()
+	push := func(first uint64, lines ...string) error {
+		_, err := r.AppendLogs(t.Context(), logsOf(offer, first, lines...))
+		return err
+	}
+	broken.Store(true)
+	if err := push(1, "a", "b"); err == nil || !strings.Contains(err.Error(), "push Runners::Faktory::AppendJobLog for job a: push a job: ERR no room") {
+		t.Errorf("the error is %v", err)
+	}
+	must(t, push(1, "a", "b"))
+	must(t, push(1, "a", "b"))      // the answer was lost
+	must(t, push(2, "b", "c", "d")) // cut in another way, by a new core
+	must(t, push(5, "e"))
+	pushed := server.sent("PUSH")
+	want := []string{`["YQ==","Yg=="]`, `["YQ==","Yg=="]`, `["Yw==","ZA=="]`, `["ZQ=="]`}
+	if len(pushed) != len(want) {
+		t.Fatalf("%d pushes: %v", len(pushed), pushed)
+	}
+	var jids []string
+	for i, p := range pushed {
+		if !strings.Contains(p, want[i]) {
+			t.Errorf("push %d is %s", i, p)
+		}
+		jids = append(jids, fields("PUSH", p)["PUSH jid"])
+	}
+	if jids[0] != jids[1] || len(slices.Compact(slices.Sorted(slices.Values(jids)))) != 3 {
+		t.Errorf("the ids are %v: a resend has that of the first try, and no two others are the same", jids)
+	}
+	eventually(t, "the failure is counted", func() bool { return r.Counters()[countFailed] == 1 })
+	if _, ok := r.Counters()[countBatchFailed]; !ok {
+		t.Error("a counter is not known")
+	}
+	must(t, r.Report(t.Context(), success(offer)))
+}
+
+func TestAReportHasItsEffectOnce(t *testing.T) {
+	var cut atomic.Bool
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", ""), raw("jid-two-2", "a", "")), "ACK", func(string) string {
+		if cut.Swap(false) {
+			return "-ERR not now"
+		}
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	offer := r.Offer()
+	cut.Store(true)
+	if err := r.Report(t.Context(), success(offer)); err == nil {
+		t.Error("a report is taken without an acknowledgement")
+	}
+	must(t, r.Report(t.Context(), success(offer)))
+	must(t, r.Report(t.Context(), success(offer)))
+	if pushes, acks := server.sent("PUSH"), server.sent("ACK"); len(pushes) != 1 || len(acks) != 2 {
+		t.Errorf("%d pushes, %d acknowledgements", len(pushes), len(acks))
+	}
+	// Another job of the same id has a report of its own.
+	must(t, r.Report(t.Context(), success(r.Offer())))
+	if pushes, acks := server.sent("PUSH"), server.sent("ACK"); len(pushes) != 2 || len(acks) != 3 {
+		t.Errorf("%d pushes, %d acknowledgements", len(pushes), len(acks))
+	}
+}
+
+func TestABatchThatDoesNotOpen(t *testing.T) {
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", `,"custom":{"bid":"b-1"}`)), "BATCH", func(string) string { return "-ERR No such batch" }))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	offer := r.Offer()
+	for n := 1; n < maxBatchRefusals; n++ {
+		if _, err := r.AppendLogs(t.Context(), logsOf(offer, 1, "x")); err == nil {
+			t.Errorf("try %d is taken", n)
+		}
+	}
+	_, err := r.AppendLogs(t.Context(), logsOf(offer, 1, "x"))
+	must(t, err)
+	must(t, r.Report(t.Context(), success(offer)))
+	for _, p := range server.sent("PUSH") {
+		if strings.Contains(p, "bid") {
+			t.Errorf("pushed: %s", p)
+		}
+	}
+	if n := len(server.sent("BATCH")); n != maxBatchRefusals {
+		t.Errorf("the batch was opened %d times", n)
+	}
+	eventually(t, "the failures are counted", func() bool { return r.Counters()[countBatchFailed] == maxBatchRefusals-1 })
+}
+
+func TestAnUnknownWorkerIsIntroducedAgain(t *testing.T) {
+	var mu sync.Mutex
+	hellos, known := 0, 1
+	server := newFake(t, func(verb, _ string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		switch verb {
+		case "HELLO":
+			hellos++
+			if hellos > 3 {
+				known = 2
+			}
+		case "BEAT":
+			if hellos > 1 && known == 1 {
+				hellos = 3 // the next one counts
+				return "-ERR Unknown worker x"
+			}
+		case "FETCH":
+			time.Sleep(50 * time.Millisecond)
+			return noJob
+		}
+		return "-"
+	})
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	eventually(t, "heartbeats after the worker was introduced again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return known == 2 && len(server.sent("BEAT")) > 5
+	})
+	r.Close()
+	if err := r.Err(); err != nil {
+		t.Errorf("the stream ended with %v", err)
+	}
+	for _, beat := range server.sent("BEAT") {
+		if !strings.HasPrefix(beat, `{"rss_kb":`) || strings.Contains(beat, "current_state") {
+			t.Errorf("BEAT %s", beat)
+		}
+	}
+}
+
+func TestFetchErrorsAreFollowedByPauses(t *testing.T) {
+	server := newFake(t, after(jobs(), "FETCH", func(string) string { return "-ERR database away" }))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	time.Sleep(2 * time.Second)
+	r.Close()
+	if n := len(server.sent("FETCH")); n < 2 || n > 25 {
+		t.Errorf("%d fetches in two seconds", n)
+	}
+}
+
+func TestAJobFetchedAtTheEndIsGivenBack(t *testing.T) {
+	fetched := make(chan struct{})
+	var once sync.Once
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", "")), "FETCH", func(string) string {
+		once.Do(func() {
+			close(fetched)
+			time.Sleep(300 * time.Millisecond)
+		})
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	<-fetched
+	r.Break()
+	eventually(t, "the job is failed", func() bool { return len(server.sent("FAIL")) == 1 })
+	if fail := server.sent("FAIL")[0]; !strings.Contains(fail, "jid-one-1") || !strings.Contains(fail, "the runner could not take the job") {
+		t.Errorf("FAIL %s", fail)
+	}
+}
+
+func TestAServerThatHangsHoldsNothingUp(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", "")), "PUSH", func(string) string {
+		<-hang
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, map[string]any{"command_timeout": 30 * time.Second})
+	offer := r.Offer()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	if _, err := r.AppendLogs(ctx, logsOf(offer, 1, "x")); err == nil {
+		t.Error("lines are taken")
+	}
+	must(t, r.Report(t.Context(), notRun(offer))) // no push is made for a job that Faktory tries again
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestAResumeAfterTheReservation(t *testing.T) {
+	server := newFake(t, jobs())
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	key := sdk.JobKey{ID: "a", Attempt: 1}
+	_, known, err := r.Resume(t.Context(), key, handle{JID: "jid-one-1", Attempt: 1, Reserved: time.Now().Add(-time.Second)}.encode())
+	must(t, err)
+	if known {
+		t.Error("a job whose reservation is over is gone on with")
+	}
+	if _, _, err := r.Resume(t.Context(), key, []byte("{}")); err == nil {
+		t.Error("a handle without a jid is taken")
+	}
+}
+
+func TestMemoryIsFreed(t *testing.T) {
+	made := make(chan *source, 1)
+	var list []string
+	const n = 20
+	for i := range n {
+		list = append(list, raw(fmt.Sprintf("jid-%06d", i), fmt.Sprint(i), ""))
+	}
+	server := newFake(t, jobs(list...))
+	r := sdktest.Source(t, tuned(func(s *source) { made <- s }), sdktest.SourceOptions{Config: map[string]any{"url": server.url()}, Concurrency: 3})
+	s := <-made
+	for i := range n {
+		offer := r.Offer()
+		if i%2 == 0 {
+			r.Release(offer, i%4 == 0, "")
+			continue
+		}
+		_, err := r.AppendLogs(t.Context(), logsOf(offer, 1, "x"))
+		must(t, err)
+		must(t, r.Report(t.Context(), success(offer)))
+	}
+	eventually(t, "nothing is remembered", func() bool {
+		s.memory.mu.Lock()
+		defer s.memory.mu.Unlock()
+		return len(s.memory.jobs) == 0
+	})
+}
