@@ -90,20 +90,50 @@ $(CLUSTER): $(shell find test/cluster -type f -not -name '*_test.go')
 		git=k8s.io/component-base/version.git && \
 		go build -ldflags "-s -w -X $${git}Version=$$version -X $${git}Major=1 -X $${git}Minor=$${minor%.*}" -o $(CURDIR)/$@ .
 
+# Where `make dev` has Faktory take commands, and where its page is.
+DEV_FAKTORY ?= 127.0.0.1:7419
+DEV_WEB     ?= 127.0.0.1:7420
+DEV_CONFIG  := examples/faktory.hcl
+EXECUTOR    ?= local
+
+.PHONY: dev
+dev: build redis $(TOOLS)/faktory ## Run core with a real Faktory, until Ctrl-C; in pods: make dev EXECUTOR=kubernetes
+	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
+	@mkdir -p build && cd test && go build -o ../build/faktory-serve ./faktory/serve
+	@EXECUTOR=$(EXECUTOR) FAKTORY=$(DEV_FAKTORY) WEB=$(DEV_WEB) CONFIG=$(DEV_CONFIG) test/faktory/dev.sh
+
+N    ?= 1
+FILE ?= examples/faktory-job.yaml
+
+.PHONY: enqueue
+enqueue: ## Push N jobs for `make dev`, or for the Faktory of FAKTORY_URL: make enqueue N=50
+	@FAKTORY_URL=$${FAKTORY_URL:-tcp://$(DEV_FAKTORY)} bin/core enqueue -c $(DEV_CONFIG) -f $(FILE) --count $(N)
+
+# Faktory keeps its jobs in Redis.
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || test/faktory/install-redis.sh
+
+# The real server, of the version that the plugin is tested with.
+$(TOOLS)/faktory: plugins/source-faktory/go.mod plugins/source-faktory/go.sum
+	@echo "build Faktory"
+	@mkdir -p $(@D)
+	@cd plugins/source-faktory && GOWORK=off go build -trimpath -o $@ github.com/contribsys/faktory/cmd/faktory
+
 ##@ Check
 
 .PHONY: test
 test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
-test-unit: $(TOOLS)/built ## Run the tests of every module
+test-unit: $(TOOLS)/built redis ## Run the tests of every module
 	cd tools && GOWORK=off $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./...
 	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
 .PHONY: test-e2e
-test-e2e: build $(TOOLS)/built ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
-	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 ./test/e2e
+test-e2e: build $(TOOLS)/built $(TOOLS)/faktory redis ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/e2e ./test/e2e/faktory
 	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
 .PHONY: lint
