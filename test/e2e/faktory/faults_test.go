@@ -22,13 +22,13 @@ func counting(n int) (args map[string]any, lines []string) {
 }
 
 // wantLog compares a job's log, and its only outcome.
-func wantLog(t *testing.T, got *told, lines []string, outcome string) {
+func wantLog(t *testing.T, got *faktory.Told, lines []string, outcome string) {
 	t.Helper()
-	if log := plain(got.lines); !slices.Equal(log, lines) {
+	if log := plain(got.Lines); !slices.Equal(log, lines) {
 		t.Errorf("the log has %d lines, want %d; it begins with %.300q", len(log), len(lines), log)
 	}
-	if !slices.Equal(got.outcomes, []string{outcome}) {
-		t.Errorf("the outcomes are %q, want %q", got.outcomes, outcome)
+	if !slices.Equal(got.Outcomes, []string{outcome}) {
+		t.Errorf("the outcomes are %q, want %q", got.Outcomes, outcome)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestSourceIsKilled(t *testing.T) {
 	must(t, err)
 	r := w.run(settings{deliver: `max_interval = "200ms"`})
 	r.started(1)
-	all := map[string]*told{}
+	all := faktory.Heard{}
 	for range 10 {
 		var pid int
 		w.eventually("the source runs", func() bool { pid = r.source(); return pid != 0 })
@@ -76,7 +76,7 @@ func TestSourceIsKilled(t *testing.T) {
 	}
 	w.eventually("the job has an outcome", func() bool {
 		w.hear(all)
-		return len(all) == 1 && len(one(t, all).outcomes) > 0
+		return len(all) == 1 && len(one(t, all).Outcomes) > 0
 	})
 	wantLog(t, one(t, all), lines, "success")
 	w.settled()
@@ -116,12 +116,12 @@ func TestPoison(t *testing.T) {
 	all := w.results(3)
 	for jid, why := range map[string]string{large: "job too large", shapeless: "image"} {
 		got := all[jid]
-		if got == nil || !slices.Equal(got.outcomes, []string{"failed"}) || !strings.Contains(strings.Join(got.lines, "\n"), "(invalid_job): the job was not started: ") ||
-			!strings.Contains(strings.Join(got.lines, "\n"), why) {
+		if got == nil || !slices.Equal(got.Outcomes, []string{"failed"}) || !strings.Contains(strings.Join(got.Lines, "\n"), "(invalid_job): the job was not started: ") ||
+			!strings.Contains(strings.Join(got.Lines, "\n"), why) {
 			t.Errorf("the job that is bad because of %q: %.500v", why, got)
 		}
 	}
-	if got := all[last]; got == nil || !slices.Equal(got.outcomes, []string{"success"}) {
+	if got := all[last]; got == nil || !slices.Equal(got.Outcomes, []string{"success"}) {
 		t.Errorf("the last job: %v", got)
 	}
 	state := w.settled()
@@ -138,10 +138,10 @@ func TestReservationEnds(t *testing.T) {
 	must(t, err)
 	r := w.run(settings{})
 	got := one(t, w.results(1))
-	log := strings.Join(plain(got.lines), "\n")
-	if !slices.Equal(got.outcomes, []string{"execution_timeout"}) || !strings.Contains(log, "begin") ||
+	log := strings.Join(plain(got.Lines), "\n")
+	if !slices.Equal(got.Outcomes, []string{"execution_timeout"}) || !strings.Contains(log, "begin") ||
 		!strings.Contains(log, "before its lifetime of 1h0m0s was over") || !strings.Contains(log, "(reservation)") {
-		t.Errorf("the outcome is %q, the log\n%s", got.outcomes, log)
+		t.Errorf("the outcome is %q, the log\n%s", got.Outcomes, log)
 	}
 	if state := w.settled(); state.Failures != 0 {
 		t.Errorf("the state is %+v", state)
@@ -198,7 +198,7 @@ func TestPushIsNeverTaken(t *testing.T) {
 	})
 	r := w.run(settings{deliver: "give_up = \"1s\"\n max_interval = \"300ms\""})
 	got := one(t, w.results(1))
-	log := strings.Join(plain(got.lines), "\n")
+	log := strings.Join(plain(got.Lines), "\n")
 	if !strings.Contains(log, "are missing: the source did not take them for 1s") || !strings.Contains(log, "line 79") || strings.Contains(log, "line 0\n") {
 		t.Errorf("the log is\n%s", log)
 	}
@@ -247,8 +247,8 @@ func TestQuiet(t *testing.T) {
 	_, err = w.server.Push("legacy", nil, job("echo another"))
 	must(t, err)
 	got := one(t, w.results(1))
-	if !slices.Equal(got.outcomes, []string{"success"}) {
-		t.Errorf("the outcomes are %q", got.outcomes)
+	if !slices.Equal(got.Outcomes, []string{"success"}) {
+		t.Errorf("the outcomes are %q", got.Outcomes)
 	}
 	r.lives()
 	time.Sleep(3 * time.Second)
@@ -268,8 +268,8 @@ func TestTerminate(t *testing.T) {
 	must(t, w.server.Signal("terminate"))
 	r.ended(0)
 	got := one(t, w.results(1))
-	if !slices.Equal(got.outcomes, []string{"success"}) {
-		t.Errorf("the outcomes are %q", got.outcomes)
+	if !slices.Equal(got.Outcomes, []string{"success"}) {
+		t.Errorf("the outcomes are %q", got.Outcomes)
 	}
 	w.settled()
 }

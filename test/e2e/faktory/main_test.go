@@ -292,53 +292,21 @@ func (r *runner) peak() int {
 	return kib >> 10
 }
 
-// told is what the application has heard of a job.
-type told struct {
-	lines    []string
-	outcomes []string
-	vars     map[string]string
-	all      []faktory.FollowUp
-}
-
-// hear takes what the runner has told the application, by job. The same follow-up job that comes twice, as it may after
-// a lost answer, is known by its id and counts once.
-func (w *world) hear(into map[string]*told) {
+// hear takes what the runner has told the application.
+func (w *world) hear(into faktory.Heard) {
 	w.Helper()
 	list, err := w.server.FollowUps(context.Background())
 	must(w.T, err)
-	for _, f := range list {
-		job := into[f.JobID]
-		if job == nil {
-			job = &told{vars: map[string]string{}}
-			into[f.JobID] = job
-		}
-		again := false
-		for _, known := range job.all {
-			again = again || known.JID == f.JID
-		}
-		if again {
-			continue
-		}
-		job.all = append(job.all, f)
-		job.lines = append(job.lines, f.Lines...)
-		if f.Outcome != "" {
-			job.outcomes = append(job.outcomes, f.Outcome)
-			job.vars = f.Variables
-		}
-	}
+	into.Add(list)
 }
 
 // results waits until n jobs have an outcome, and returns what the application has heard.
-func (w *world) results(n int) map[string]*told {
+func (w *world) results(n int) faktory.Heard {
 	w.Helper()
-	all := map[string]*told{}
+	all := faktory.Heard{}
 	w.eventually(fmt.Sprint(n, " jobs have an outcome"), func() bool {
 		w.hear(all)
-		outcomes := 0
-		for _, job := range all {
-			outcomes += min(1, len(job.outcomes))
-		}
-		return outcomes >= n
+		return all.Outcomes() >= n
 	})
 	return all
 }
@@ -372,7 +340,7 @@ func plain(lines []string) (out []string) {
 }
 
 // one returns what was heard of the only job.
-func one(t *testing.T, all map[string]*told) *told {
+func one(t *testing.T, all faktory.Heard) *faktory.Told {
 	t.Helper()
 	if len(all) != 1 {
 		t.Fatalf("%d jobs were told of", len(all))

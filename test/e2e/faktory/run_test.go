@@ -5,12 +5,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/contribsys/faktory/client"
 )
+
+// pushes are follow-up jobs, to the letter.
+var pushes = regexp.MustCompile(`^PUSH \{"retry":25,"jid":"[\w-]{16}","queue":"app","jobtype":"Runners::Faktory::(` +
+	`AppendJobLog","created_at":"[-\dT:.]+Z","args":\[\{"runnerId":"faktory","runnerJobId":"4213370","sentAt":"[-\dT:.]+Z","logChunk":\["[^ ]*"\]\}\]\}|` +
+	`ReportJobOutcome","created_at":"[-\dT:.]+Z","args":\[\{"runnerId":"faktory","runnerJobId":"4213370","outcome":"success",` +
+	`"outcomeVariables":\[\{"key":"hello-world","value":"42"\}\]\}\]\})$`)
 
 // TestJob runs a job with everything that a job can have, and looks at what the application sees of it.
 func TestJob(t *testing.T) {
@@ -32,15 +39,15 @@ func TestJob(t *testing.T) {
 		t.Fatalf("the application has heard of %v", all)
 	}
 	want := []string{"+ set +xv", "hello **********", "extra e 4213370", "file b **********"}
-	if lines := plain(got.lines); !slices.Equal(lines, want) {
+	if lines := plain(got.Lines); !slices.Equal(lines, want) {
 		t.Errorf("the log is %q, want %q", lines, want)
 	}
-	if !slices.Equal(got.outcomes, []string{"success"}) || got.vars["hello-world"] != "42" {
-		t.Errorf("the outcomes are %q, the variables %v", got.outcomes, got.vars)
+	if !slices.Equal(got.Outcomes, []string{"success"}) || got.Variables["hello-world"] != "42" {
+		t.Errorf("the outcomes are %q, the variables %v", got.Outcomes, got.Variables)
 	}
-	for i, f := range got.all {
+	for i, f := range got.All {
 		kind := "Runners::Faktory::AppendJobLog"
-		if i == len(got.all)-1 {
+		if i == len(got.All)-1 {
 			kind = "Runners::Faktory::ReportJobOutcome"
 		}
 		if f.Type != kind || f.Runner != "faktory" || f.Retry != 25 || len(f.JID) != 16 || len(f.Custom) > 0 {
@@ -56,6 +63,9 @@ func TestJob(t *testing.T) {
 	r.stop()
 	acks := 0
 	for _, c := range w.proxy.Commands() {
+		if strings.HasPrefix(c, "PUSH ") && !pushes.MatchString(c) {
+			t.Errorf("a push is not as the seed's are: %s", c)
+		}
 		if strings.HasPrefix(c, "ACK ") && strings.Contains(c, jid) {
 			acks++
 		}
@@ -80,8 +90,8 @@ func TestManyJobs(t *testing.T) {
 	r := w.run(settings{concurrency: 20})
 	all := w.results(200)
 	for id, job := range all {
-		if !slices.Equal(job.outcomes, []string{"success"}) || len(job.lines) != 1 {
-			t.Errorf("job %s: %q, %q", id, job.outcomes, job.lines)
+		if !slices.Equal(job.Outcomes, []string{"success"}) || len(job.Lines) != 1 {
+			t.Errorf("job %s: %q, %q", id, job.Outcomes, job.Lines)
 		}
 	}
 	w.settled()

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/podrunner/runner/test/faktory"
 )
 
 // TestStopIdle: a runner with nothing to do ends within two seconds.
@@ -32,14 +34,14 @@ func TestStopWithJobs(t *testing.T) {
 	r := w.run(settings{concurrency: 5})
 	r.started(5)
 	r.stop()
-	all := map[string]*told{}
+	all := faktory.Heard{}
 	w.hear(all)
 	if len(all) != 5 {
 		t.Errorf("%d jobs were told of", len(all))
 	}
 	for id, job := range all {
-		if !slices.Equal(job.outcomes, []string{"success"}) || !strings.Contains(strings.Join(job.lines, "\n"), "over") {
-			t.Errorf("job %s: %q, %q", id, job.outcomes, job.lines)
+		if !slices.Equal(job.Outcomes, []string{"success"}) || !strings.Contains(strings.Join(job.Lines, "\n"), "over") {
+			t.Errorf("job %s: %q, %q", id, job.Outcomes, job.Lines)
 		}
 	}
 	state, err := w.server.State()
@@ -63,15 +65,15 @@ func TestDrainTimeout(t *testing.T) {
 	if took := time.Since(begun); took < 3*time.Second || took > 15*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	all := map[string]*told{}
+	all := faktory.Heard{}
 	w.hear(all)
 	if len(all) != 5 {
 		t.Errorf("%d jobs were told of", len(all))
 	}
 	for id, job := range all {
-		log := strings.Join(plain(job.lines), "\n")
-		if !slices.Equal(job.outcomes, []string{"canceled"}) || !strings.Contains(log, "begin\nlast words\n") || !strings.Contains(log, "drain_timeout (3s)") {
-			t.Errorf("job %s: %q\n%s", id, job.outcomes, log)
+		log := strings.Join(plain(job.Lines), "\n")
+		if !slices.Equal(job.Outcomes, []string{"canceled"}) || !strings.Contains(log, "begin\nlast words\n") || !strings.Contains(log, "drain_timeout (3s)") {
+			t.Errorf("job %s: %q\n%s", id, job.Outcomes, log)
 		}
 	}
 	if state := w.settled(); state.Failures != 0 {

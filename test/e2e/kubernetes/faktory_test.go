@@ -1,0 +1,278 @@
+package kubernetes
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/contribsys/faktory/client"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/podrunner/runner/test/faktory"
+)
+
+// service is a `core run` that takes its jobs from a Faktory server of its own.
+type service struct {
+	*space
+	server *faktory.Server
+	cmd    *exec.Cmd
+	done   chan struct{}
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// Write takes what core says.
+func (v *service) Write(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.log.Write(p)
+}
+
+func (v *service) text() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.log.String()
+}
+
+// serve starts a server, and core with settings for the source and the block kubernetes.
+func (s *space) serve(concurrency int, source, settings string) *service {
+	s.t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-")
+	s.must(err)
+	s.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	v := &service{space: s, done: make(chan struct{})}
+	v.server, err = faktory.Start(s.t.Context(), faktory.Options{Program: filepath.Join(root, "build/tools/faktory"), Dir: dir})
+	s.must(err)
+	s.t.Cleanup(func() { s.must(v.server.Stop()) })
+	config := s.write("runner.hcl", fmt.Sprintf(`
+runner {
+  name        = "e2e"
+  concurrency = %d
+  plugin_dir  = %q
+}
+telemetry {
+  address = ""
+}
+kubernetes {
+%s
+}
+pipeline "default" {
+  source "faktory" {
+    config {
+      url    = %q
+      queues = ["runner"]
+      %s
+    }
+  }
+  kubernetes {
+    %s
+  }
+  processor "outcome" {}
+  processor "sanitize" {}
+  processor "prefix" {}
+}
+`, concurrency, filepath.Join(root, "bin", "plugins"), small, v.server.URL(), source, settings))
+	v.cmd = exec.Command(filepath.Join(root, "bin", "core"), "run", "-c", config)
+	v.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + s.kubeconfig()}
+	v.cmd.Stdout, v.cmd.Stderr = v, v
+	s.must(v.cmd.Start())
+	go func() {
+		_ = v.cmd.Wait()
+		close(v.done)
+	}()
+	s.t.Cleanup(func() {
+		_ = v.cmd.Process.Kill()
+		<-v.done
+		if s.t.Failed() {
+			s.t.Logf("core said:\n%s", v.text())
+		}
+	})
+	return v
+}
+
+// stop tells core to stop, and compares its exit code.
+func (v *service) stop(code int) {
+	v.t.Helper()
+	v.must(v.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-v.done:
+	case <-time.After(limit):
+		v.t.Fatal("core does not end")
+	}
+	if got := v.cmd.ProcessState.ExitCode(); got != code {
+		v.t.Errorf("core has ended with %d, want %d", got, code)
+	}
+}
+
+// until waits until something is so.
+func (v *service) until(what string, so func() bool) {
+	v.t.Helper()
+	deadline := time.Now().Add(limit)
+	for !so() {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("after %s it is not so that %s", limit, what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// results waits until n jobs have an outcome.
+func (v *service) results(n int) faktory.Heard {
+	v.t.Helper()
+	heard := faktory.Heard{}
+	v.until(fmt.Sprint(n, " jobs have an outcome"), func() bool {
+		list, err := v.server.FollowUps(context.Background())
+		v.must(err)
+		heard.Add(list)
+		return heard.Outcomes() >= n
+	})
+	return heard
+}
+
+// TestFaktoryJobs: fifty jobs of `make enqueue` run in pods, and the application hears of each.
+func TestFaktoryJobs(t *testing.T) {
+	t.Parallel()
+	v := newSpace(t, nil).serve(10, "", "")
+	file := v.write("job.yaml", `
+type: legacy
+queue: runner
+args:
+  - image: `+busybox+`
+    commands:
+      - set +xv
+      - echo Hello, $NAME!
+      - "echo ::set-outcome-var hello-world=42"
+    variables:
+      - {key: NAME, value: World, sensitive: true}
+`)
+	enqueue := exec.Command("make", "-s", "-C", root, "enqueue", "N=50", "FILE="+file)
+	enqueue.Env = append(os.Environ(), "FAKTORY_URL="+v.server.URL())
+	out, err := enqueue.CombinedOutput()
+	jids := strings.Fields(string(out))
+	if err != nil || len(jids) != 50 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	heard := v.results(50)
+	for _, jid := range jids {
+		job := heard[jid]
+		if job == nil {
+			t.Fatalf("nothing was heard of job %s", jid)
+		}
+		var lines []string
+		for _, line := range job.Lines {
+			_, text, _ := strings.Cut(line, "] ")
+			lines = append(lines, text)
+		}
+		if !slices.Equal(lines, []string{"+ set +xv", "Hello, **********!"}) || !slices.Equal(job.Outcomes, []string{"success"}) || job.Variables["hello-world"] != "42" {
+			t.Errorf("job %s: %q, %q, %v", jid, lines, job.Outcomes, job.Variables)
+		}
+		for i, f := range job.All {
+			kind := "Runners::Faktory::AppendJobLog"
+			if i == len(job.All)-1 {
+				kind = "Runners::Faktory::ReportJobOutcome"
+			}
+			if f.Type != kind || f.Runner != "faktory" || f.Retry != 25 || len(f.JID) != 16 {
+				t.Errorf("job %s: its follow-up job %d is %+v", jid, i, f)
+			}
+		}
+	}
+	v.stop(0)
+	state, err := v.server.State()
+	if err != nil || state.Sets["working"]+state.Sets["retries"]+state.Sets["dead"] != 0 || state.Failures != 0 {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
+// TestFaktoryJobThatCannotRun: a job that the cluster has no place for is Faktory's to try again, unless it is to be
+// acknowledged all the same.
+func TestFaktoryJobThatCannotRun(t *testing.T) {
+	for mode, retries := range map[string]uint64{"fail": 1, "ack": 0} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			v := newSpace(t, nil).serve(1, fmt.Sprintf("infrastructure = %q", mode), `
+    start_timeout = "5s"
+    node_selector = { no = "such" }
+`)
+			jid, err := v.server.Push("legacy", nil, map[string]any{"image": busybox, "commands": []string{"true"}})
+			v.must(err)
+			if mode == "ack" {
+				if job := v.results(1)[jid]; !slices.Equal(job.Outcomes, []string{"pod_timeout"}) {
+					t.Errorf("the outcomes are %q", job.Outcomes)
+				}
+			}
+			v.until("nothing is reserved", func() bool {
+				state, err := v.server.State()
+				return err == nil && state.Processed+state.Failures > 0 && state.Sets["working"] == 0
+			})
+			state, err := v.server.State()
+			if err != nil || state.Sets["retries"] != retries {
+				t.Errorf("the state is %+v, %v", state, err)
+			}
+			list, err := v.server.FollowUps(t.Context())
+			v.must(err)
+			if mode == "fail" {
+				var log []string
+				for _, f := range list {
+					log = append(log, f.Lines...)
+					if f.Outcome != "" {
+						t.Errorf("a job that is tried again has the outcome %s", f.Outcome)
+					}
+				}
+				if text := strings.Join(log, "\n"); !strings.Contains(text, "pod_timeout (unschedulable)") {
+					t.Errorf("the log is\n%s", text)
+				}
+			}
+			v.stop(0)
+		})
+	}
+}
+
+// TestFaktoryTwoSignals: core ends at once, and its pod goes on, with all that the next runner has to know of it.
+func TestFaktoryTwoSignals(t *testing.T) {
+	t.Parallel()
+	v := newSpace(t, nil).serve(1, "", "")
+	_, err := v.server.Push("legacy", func(j *client.Job) { j.SetCustom("opslevel-runner-job-id", "77") },
+		map[string]any{"image": busybox, "commands": []string{"echo begin", "sleep 600"}})
+	v.must(err)
+	v.pod(func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
+	v.until("a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
+	v.must(v.cmd.Process.Signal(syscall.SIGTERM))
+	v.until("core drains", func() bool { return strings.Contains(v.text(), "draining") })
+	begun := time.Now()
+	v.stop(1)
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	time.Sleep(2 * time.Second)
+	pods, err := admin.CoreV1().Pods(v.name).List(t.Context(), metav1.ListOptions{LabelSelector: appLabel})
+	v.must(err)
+	if len(pods.Items) != 1 || pods.Items[0].DeletionTimestamp != nil || pods.Items[0].Status.Phase != corev1.PodRunning {
+		t.Fatalf("the pods are %v", pods.Items)
+	}
+	pod := pods.Items[0]
+	for key, want := range map[string]string{"runner": "e2e", "pipeline": "default", "source": "faktory/default", "job-id": "77", "attempt": "1"} {
+		if got := pod.Annotations["runner.podrunner.dev/"+key]; got != want {
+			t.Errorf("the annotation %s is %q, want %q", key, got, want)
+		}
+	}
+	if pod.Labels["opslevel.com/mode"] != "faktory" {
+		t.Errorf("the labels are %v", pod.Labels)
+	}
+	v.must(admin.CoreV1().ConfigMaps(v.name).Delete(context.Background(), pod.Name, metav1.DeleteOptions{}))
+	v.forceDelete(&pod)
+	v.until("the Secret is gone", func() bool {
+		secrets, err := admin.CoreV1().Secrets(v.name).List(context.Background(), metav1.ListOptions{LabelSelector: appLabel})
+		return err == nil && len(secrets.Items) == 0
+	})
+}
