@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // withSource makes a folder with the processors, and the test plugin as the source "echo".
@@ -99,4 +102,36 @@ func TestEnqueue(t *testing.T) {
 			t.Errorf("the program was not given %s:\n%s", want, stdout)
 		}
 	}
+}
+
+// TestEnqueueDiesWithCore: a program that waits for its input does not outlive a core that is killed.
+func TestEnqueueDiesWithCore(t *testing.T) {
+	c := command(t, "enqueue", "-c", toolsConfig(t, "runner-source-echo"), "-f", "-")
+	input, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = input.Close() }()
+	out := bufio.NewReader(c.startPiped(t))
+	if line, err := out.ReadString('\n'); err != nil || !strings.HasPrefix(line, "args ") {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	rest := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(out) // it ends when nobody holds the other end any more
+		rest <- string(text)
+	}()
+	select {
+	case text := <-rest:
+		if text != "" {
+			t.Errorf("it went on: %q", text)
+		}
+	case <-time.After(limit):
+		t.Error("the program outlives core")
+		_ = input.Close() // which ends it
+	}
+	c.finish(t)
 }

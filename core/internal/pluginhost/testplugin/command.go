@@ -43,6 +43,7 @@ func command(args []string) int {
 }
 
 func tell(args []string) int {
+	fmt.Printf("args %q\n", args)
 	stdin, _ := io.ReadAll(os.Stdin)
 	var config []byte
 	if fd, err := strconv.Atoi(os.Getenv(protocol.EnvConfigFD)); err == nil {
@@ -51,7 +52,7 @@ func tell(args []string) int {
 			return 9
 		}
 	}
-	fmt.Printf("args %q\nstdin %q\nconfig %q\n", args, stdin, config)
+	fmt.Printf("stdin %q\nconfig %q\n", stdin, config)
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		fmt.Println(name)
