@@ -18,7 +18,7 @@ func counting(n int) (args map[string]any, lines []string) {
 	for i := range n {
 		lines = append(lines, fmt.Sprint("line ", i))
 	}
-	return job("set +xv", fmt.Sprintf("i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); sleep 0.1; done", n)), append([]string{"+ set +xv"}, lines...)
+	return job("set +xv", fmt.Sprintf("i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); sleep 0.1; done", n)), lines
 }
 
 // wantLog compares a job's log, and its only outcome.

@@ -331,10 +331,13 @@ func job(commands ...string) map[string]any {
 // prefixes are what the processor prefix puts before a line.
 var prefixes = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[\d+\] `)
 
-// plain takes the prefixes away.
+// plain takes the prefixes away, and what the shell traces: that is on standard error, and comes a moment sooner or later
+// than what else is printed.
 func plain(lines []string) (out []string) {
 	for _, l := range lines {
-		out = append(out, prefixes.ReplaceAllString(l, ""))
+		if l = prefixes.ReplaceAllString(l, ""); !strings.HasPrefix(l, "+ ") {
+			out = append(out, l)
+		}
 	}
 	return out
 }

@@ -38,7 +38,7 @@ func TestJob(t *testing.T) {
 	if got == nil {
 		t.Fatalf("the application has heard of %v", all)
 	}
-	want := []string{"+ set +xv", "hello **********", "extra e 4213370", "file b **********"}
+	want := []string{"hello **********", "extra e 4213370", "file b **********"}
 	if lines := plain(got.Lines); !slices.Equal(lines, want) {
 		t.Errorf("the log is %q, want %q", lines, want)
 	}
