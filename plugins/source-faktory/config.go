@@ -19,7 +19,7 @@ type config struct {
 	CAFile         string        `config:"ca_file,optional" desc:"File with certificates (PEM) that are trusted beside the system's, for tcp+tls."`
 	Provider       string        `config:"provider,optional" desc:"Passed on to jobs as FAKTORY_PROVIDER. Absent: FAKTORY_PROVIDER of the plugin's own environment, when it is set."`
 	PassURL        bool          `config:"pass_url" default:"false" desc:"Pass the URL, with its password, on to jobs, as the sensitive variable FAKTORY_URL."`
-	Queues         []string      `config:"queues" default:"default" desc:"Queues to take jobs from. The first one that has a job wins, unless they have weights: \"critical=3\". An element may be several, with commas between them."`
+	Queues         []string      `config:"queues" default:"default" desc:"Queues to take jobs from. The first one that has a job wins, unless they have weights: \"critical=3\". An element may be several, with commas or spaces between them."`
 	JobTypes       []string      `config:"job_types" default:"legacy" desc:"Types of jobs that are taken. A job of another type is failed."`
 	Labels         []string      `config:"labels" default:"runner" desc:"Labels of this worker on Faktory's page of busy workers."`
 	FollowUpQueue  string        `config:"follow_up_queue" default:"app" desc:"Queue that the logs and outcomes of jobs are pushed onto."`

@@ -28,9 +28,10 @@ func TestValidate(t *testing.T) {
 		{"certificates without TLS", map[string]any{"url": "tcp://h", "ca_file": "f"}, []string{"ca_file: Certificates without TLS"}},
 		{"a provider that is a URL", map[string]any{"provider": "tcp://:topsecret@h"}, []string{"provider: URL where a name belongs"}},
 		{"no queues", map[string]any{"queues": []string{}}, []string{"queues: No queues"}},
-		{"wrong queues", map[string]any{"queues": []string{"a", "b c", "a", "d=0", "e=x,"}}, []string{
-			"queues[1]: Wrong name of a queue", "queues[2]: Queue twice", "queues[3]: Wrong weight of a queue", "queues[4]: Wrong weight of a queue", "queues[4]: Wrong name of a queue",
+		{"wrong queues", map[string]any{"queues": []string{"a", "b/c", "a d=2", "e=0,f=x"}}, []string{
+			"queues[1]: Wrong name of a queue", "queues[2]: Queue twice", "queues[3]: Wrong weight of a queue", "queues[3]: Wrong weight of a queue",
 		}},
+		{"nothing but a separator", map[string]any{"queues": []string{" , "}}, []string{"queues: No queues"}},
 		{"no types", map[string]any{"job_types": []string{}}, []string{"job_types: No job types"}},
 		{"the queue of follow-ups", map[string]any{"follow_up_queue": "a b"}, []string{"follow_up_queue: Wrong name of a queue"}},
 		{"another policy", map[string]any{"infrastructure": "retry"}, []string{"infrastructure: Wrong value"}},

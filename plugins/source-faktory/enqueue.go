@@ -35,7 +35,7 @@ func enqueue(ctx context.Context, call sdk.CommandCall) int {
 	flags.SetOutput(call.Stderr)
 	var file string
 	for _, name := range []string{"f", "file"} {
-		flags.StringVar(&file, name, "", "`file` with the job, YAML or JSON; - reads standard input, . is "+dotFile)
+		flags.StringVar(&file, name, ".", "`file` with the job, YAML or JSON; - reads standard input, . is "+dotFile)
 	}
 	count := flags.Int("count", 1, "push the job this many times, each with an id of its own")
 	if err := flags.Parse(call.Args); err != nil {
@@ -48,8 +48,6 @@ func enqueue(ctx context.Context, call sdk.CommandCall) int {
 	switch {
 	case flags.NArg() > 0:
 		return failed(exitUsage, "enqueue takes no arguments beside its flags; name the file with -f.")
-	case file == "":
-		return failed(exitUsage, "No job: name its file with -f, or use -f - to read it from standard input.")
 	case *count < 1 || *count > maxCount:
 		return failed(exitUsage, "--count takes a number from 1 to %d.", maxCount)
 	}
@@ -85,7 +83,7 @@ func readJob(file string, stdin io.Reader) (*jobfile.Job, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the job: %w", err)
+		return nil, fmt.Errorf("read the job: %w; name its file with -f, or use -f - to read it from standard input", err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, jobfile.MaxBytes+1))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,31 @@ func TestEnqueue(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestEnqueueReadsJobYAML(t *testing.T) {
+	path, err := program()
+	must(t, err)
+	server := newFake(t, jobs())
+	enqueue := func(dir string, args ...string) (string, error) {
+		command := exec.CommandContext(t.Context(), path, append([]string{"enqueue"}, args...)...)
+		command.Env, command.Dir = []string{"FAKTORY_URL=" + server.url()}, dir
+		out, err := command.CombinedOutput()
+		return string(out), err
+	}
+	dir := t.TempDir()
+	if out, err := enqueue(dir); err == nil || !strings.Contains(out, "open ./job.yaml: no such file or directory; name its file with -f") {
+		t.Errorf("with no file: %s", out)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "job.yaml"), []byte("type: t\nargs: []\n"), 0o600))
+	for _, args := range [][]string{nil, {"-f", "."}, {"--file", "job.yaml"}, {"-f=job.yaml"}} {
+		if out, err := enqueue(dir, args...); err != nil {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	if n := len(server.sent("PUSH")); n != 4 {
+		t.Errorf("%d jobs are pushed", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // queue is one to take jobs from.
@@ -35,8 +36,8 @@ func parseQueues(elements []string) (queueList, []queueProblem) {
 	var problems []queueProblem
 	weighted := false
 	for i, element := range elements {
-		for part := range strings.SplitSeq(element, ",") {
-			name, weight, hasWeight := strings.Cut(strings.TrimSpace(part), "=")
+		for _, part := range strings.FieldsFunc(element, isSeparator) {
+			name, weight, hasWeight := strings.Cut(part, "=")
 			q := queue{name: name}
 			if hasWeight {
 				weighted = true
@@ -63,6 +64,9 @@ func parseQueues(elements []string) (queueList, []queueProblem) {
 	}
 	return list, problems
 }
+
+// isSeparator: commas are what people expect, spaces what OPSLEVEL_QUEUES has always had.
+func isSeparator(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
 // order returns the names as the next FETCH is to have them: as configured, or, with weights, in an order of chance in
 // which a queue of weight 3 is first three times as often as one of weight 1. All queues are always in it.

@@ -31,6 +31,12 @@ func simple(id string) map[string]any {
 
 func on(queue string) func(*client.Job) { return func(j *client.Job) { j.Queue = queue } }
 
+// argumentOf is the object that a follow-up job is about.
+func argumentOf(job *client.Job) map[string]any {
+	argument, _ := job.Args[0].(map[string]any)
+	return argument
+}
+
 func TestRealJob(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -66,7 +72,7 @@ func TestRealJob(t *testing.T) {
 	if ups[0].Type != typeLog || ups[1].Type != typeOutcome || *ups[0].Retry != 25 {
 		t.Errorf("the follow-up jobs are %+v, %+v", ups[0], ups[1])
 	}
-	argument := ups[0].Args[0].(map[string]any)
+	argument := argumentOf(ups[0])
 	if d := cmp.Diff([]any{"b25l", "/wA="}, argument["logChunk"]); d != "" {
 		t.Errorf("log (-want +got):\n%s", d)
 	}
@@ -284,7 +290,7 @@ func TestRealJobsThatCouldNotBeRun(t *testing.T) {
 		t.Errorf("the sets are %v", state.Sets)
 	}
 	for i, up := range server.followUps(2) {
-		argument := up.Args[0].(map[string]any)
+		argument := argumentOf(up)
 		if argument["runnerJobId"] != []string{"gone", "dead"}[i] || argument["outcome"] != "failed" {
 			t.Errorf("the outcome is %v", argument)
 		}

@@ -8,6 +8,8 @@
 // [Replay] does what core does after a crash, at every place where it can happen, and fails the test when the output
 // is not the same. [Validate] shows what a plugin finds wrong with a configuration.
 //
+// [Source] runs a job source, with the test in core's place: it grants credit, takes offers, and hands back logs and results.
+//
 // [Conformance] puts a processor's program, in whatever language it is written, through everything that the protocol
 // asks of it.
 package sdktest

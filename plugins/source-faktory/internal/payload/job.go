@@ -115,6 +115,9 @@ func Parse(raw []byte, isType func(string) bool) (*Job, error) {
 	return job, nil
 }
 
+// maxFailures keeps a number of attempts in the range of the protocol.
+const maxFailures = 1 << 30
+
 // defaultRetries is what the server makes of a job that says nothing.
 const defaultRetries = 25
 
@@ -126,7 +129,7 @@ func (j *Job) retries(e envelope) {
 		retry = *e.Retry
 	}
 	if e.Failure != nil {
-		failures = max(e.Failure.Count, 0) + 1
+		failures = min(max(e.Failure.Count, 0), maxFailures) + 1
 		j.Attempt = failures + 1
 	}
 	j.Retried = failures < retry
