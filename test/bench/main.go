@@ -1,6 +1,7 @@
 // Bench measures the pipeline with the real binaries: bin/core with three plugin processes against sed | sed | grep
-// doing the same work on the same file, in turns, in one run. It prints one table, and judges no time; it fails only
-// when the two outputs differ or a program fails. Run it from the repository: `make bench`.
+// doing the same work on the same file, in turns, in one run; and core run with trivial jobs from a real Faktory. It
+// prints one table, and judges no time; it fails only when the two outputs differ, a job is lost or doubled, or a program
+// fails. Run it from the repository: `make bench`.
 package main
 
 import (
@@ -45,6 +46,9 @@ func bench(ctx context.Context, megabytes, pairs, starts int) (err error) {
 		return err
 	}
 	t := newTable()
+	if err := measureJobs(ctx, dir, t); err != nil {
+		return err
+	}
 	if err := compare(ctx, w, pairs, t); err != nil {
 		return err
 	}
