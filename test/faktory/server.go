@@ -21,7 +21,7 @@ const readyTimeout = 30 * time.Second
 
 // Options say how a server is run.
 type Options struct {
-	// Program is the path of the server's binary; `make build/tools/faktory` builds it.
+	// Program is the path of the server's binary; `make faktory` builds it.
 	Program string
 	// Dir is where it stores what it has to keep. The path must be short: there is a socket in it.
 	Dir string
