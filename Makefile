@@ -149,7 +149,7 @@ lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that eve
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
-bench: build ## Measure the pipeline against sed | sed | grep, and allocations
+bench: build redis $(TOOLS)/faktory ## Measure the pipeline against sed | sed | grep, jobs of a Faktory queue, and allocations
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
 

@@ -57,6 +57,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // URL is what clients connect to.
 func (s *Server) URL() string { return "tcp://" + s.Address }
 
+// PID is the server's process; its Redis is a child of it.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
 // Restart starts a server that was stopped or killed, at the same addresses, with what it had stored.
 func (s *Server) Restart(ctx context.Context) error {
 	s.process = exec.Command(s.Program, "-b", s.Address, "-w", s.Web, "-d", filepath.Join(s.Dir, "db"), "-c", s.Dir, "-e", "development")
