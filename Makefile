@@ -110,7 +110,7 @@ enqueue: ## Push N jobs for `make dev`, or for the Faktory of FAKTORY_URL: make 
 	@FAKTORY_URL=$${FAKTORY_URL:-tcp://$(DEV_FAKTORY)} bin/core enqueue -c $(DEV_CONFIG) -f $(FILE) --count $(N)
 
 .PHONY: faktory
-faktory: redis $(TOOLS)/faktory ## Build a real Faktory, and install the Redis that it needs
+faktory: redis $(TOOLS)/faktory ## Build a real Faktory server, and install the Redis that it needs
 
 # Faktory keeps its jobs in Redis.
 .PHONY: redis
@@ -152,7 +152,7 @@ lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that eve
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
-bench: build faktory ## Measure the pipeline against sed | sed | grep, jobs from Faktory, and allocations
+bench: build faktory ## Measure the pipeline against sed | sed | grep, jobs of a Faktory queue, and allocations
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
 

@@ -26,9 +26,10 @@ type Intake struct {
 	mu sync.Mutex
 	// slots of the latest Credit were granted when core had seen seen offers; made offers have been sent since the start.
 	slots, seen, made uint64
-	// credit is the number of that Credit, open the number of claims that have not ended.
-	credit, open uint64
-	over         bool
+	// credit is the number of that Credit, open the claims that have not ended, the oldest first.
+	credit uint64
+	open   []*Claim
+	over   bool
 	// changed is closed and made anew when a claim may have become possible.
 	changed chan struct{}
 }
@@ -62,10 +63,11 @@ func (in *Intake) Claim(ctx context.Context) (*Claim, error) {
 			in.mu.Unlock()
 			return nil, errIntakeOver
 		}
-		if in.made+in.open < in.seen+in.slots {
-			in.open++
+		if in.promised() < in.seen+in.slots {
+			claim := &Claim{in: in, revoked: make(chan struct{})}
+			in.open = append(in.open, claim)
 			in.mu.Unlock()
-			return &Claim{in: in}, nil
+			return claim, nil
 		}
 		changed := in.changed
 		in.mu.Unlock()
@@ -127,13 +129,19 @@ func (in *Intake) grant(c *pluginv1.JobsRequest_Credit) error {
 	defer in.mu.Unlock()
 	in.slots, in.seen, in.credit = uint64(c.GetSlots()), c.GetOffersSeen(), c.GetNumber()
 	in.wake()
+	for i := len(in.open) - 1; i >= 0 && in.made+uint64(i) >= in.seen+in.slots; i-- {
+		in.open[i].revoke()
+	}
 	return in.claims()
 }
+
+// promised is how many offers have been made or may still be. Callers hold mu.
+func (in *Intake) promised() uint64 { return in.made + uint64(len(in.open)) }
 
 // claims tells core of them. Callers hold mu, so that messages come in the order of what they tell.
 func (in *Intake) claims() error {
 	return in.send(&pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Claims_{
-		Claims: &pluginv1.JobsResponse_Claims{Credit: in.credit, OffersMade: in.made, Open: uint32(min(in.open, 1<<31))},
+		Claims: &pluginv1.JobsResponse_Claims{Credit: in.credit, OffersMade: in.made, Open: uint32(len(in.open))},
 	}})
 }
 
@@ -155,8 +163,29 @@ func (in *Intake) end() {
 
 // Claim is a slot that core keeps for a job. It is for one goroutine at a time.
 type Claim struct {
-	in   *Intake
-	done bool
+	in      *Intake
+	done    bool
+	revoked chan struct{}
+}
+
+// Revoked is closed when core would rather have the slot back, as it does when it drains. The claim still holds: a
+// source that waits for its remote system's answer, and may break that off with no job lost, does so and drops the
+// claim; any other goes on.
+func (c *Claim) Revoked() <-chan struct{} { return c.revoked }
+
+// revoke closes revoked, once. Callers hold mu, as with end.
+func (c *Claim) revoke() {
+	select {
+	case <-c.revoked:
+	default:
+		close(c.revoked)
+	}
+}
+
+// end takes the claim out.
+func (c *Claim) end() {
+	c.done = true
+	c.in.open = slices.DeleteFunc(c.in.open, func(o *Claim) bool { return o == c })
 }
 
 // Offer hands a job to core, and ends the claim. The error says that core does not have it: the stream has broken or the
@@ -173,8 +202,7 @@ func (c *Claim) Offer(offer Offer) error {
 	if c.done {
 		return errors.New("the claim has ended already")
 	}
-	c.done = true
-	in.open--
+	c.end()
 	if in.over {
 		return errIntakeOver
 	}
@@ -193,9 +221,8 @@ func (c *Claim) Drop() {
 	if c.done {
 		return
 	}
-	c.done = true
-	in.open--
-	if in.made+in.open >= in.seen+in.slots && !in.over {
+	c.end()
+	if in.promised() >= in.seen+in.slots && !in.over {
 		_ = in.claims() // it was more than the credit
 	}
 	in.wake()

@@ -84,6 +84,11 @@ func TestClaimsStayWithinCredit(t *testing.T) {
 	if c := h.claims(); c.GetCredit() != 2 || c.GetOffersMade() != 1 || c.GetOpen() != 1 {
 		t.Errorf("core is told of %v", c)
 	}
+	select {
+	case <-second.Revoked():
+	default:
+		t.Error("a claim that is over the credit is not revoked")
+	}
 	second.Drop()
 	if c := h.claims(); c.GetOpen() != 0 {
 		t.Errorf("after the end of a claim that was over the credit core is told of %v", c)

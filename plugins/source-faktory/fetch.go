@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,12 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 			return
 		}
 		asked := time.Now()
-		raw, err := s.fetch(ctx)
+		raw, err := s.fetch(ctx, claim.Revoked())
+		if errors.Is(err, errBrokenOff) {
+			sdk.Logger(ctx).Info("a fetch was broken off, as the runner ends; a job that came at that moment comes again when its reservation ends")
+			claim.Drop()
+			continue
+		}
 		link.report(err)
 		if raw != nil {
 			pause.reset()
@@ -52,12 +58,39 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 	}
 }
 
-// fetch asks for one job. Once the command is on its way, the end of ctx does not end it.
-func (s *source) fetch(ctx context.Context) (raw []byte, err error) {
+// patience is how long a fetch that core has no use for any more is waited for. A server answers within FetchWait, so it
+// is broken off only if it was sent at the very moment: then a runner that was told to stop, and has nothing to do, would
+// take more than the two seconds that people give it.
+const patience = faktory.FetchWait - 200*time.Millisecond
+
+var errBrokenOff = errors.New("the fetch was broken off")
+
+// fetch asks for one job. Once the command is on its way, the end of ctx does not end it, and revoked does only after a
+// while.
+func (s *source) fetch(ctx context.Context, revoked <-chan struct{}) (raw []byte, err error) {
+	fetching, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer breakOff(nil)
+	go func() {
+		select {
+		case <-revoked:
+		case <-fetching.Done():
+			return
+		}
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			breakOff(errBrokenOff)
+		case <-fetching.Done():
+		}
+	}()
 	err = s.pool.With(ctx, func(conn *faktory.Conn) error {
-		raw, err = conn.Fetch(ctx, s.config.queues.order())
+		raw, err = conn.Fetch(fetching, s.config.queues.order())
 		return err
 	})
+	if err != nil && context.Cause(fetching) == errBrokenOff { //nolint:errorlint // the very value
+		return nil, errBrokenOff
+	}
 	return raw, err
 }
 

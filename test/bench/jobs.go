@@ -1,203 +1,125 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"syscall"
 	"time"
-
-	"github.com/contribsys/faktory/client"
 
 	"github.com/podrunner/runner/test/bench/internal/measure"
 	"github.com/podrunner/runner/test/faktory"
 )
 
+// The jobs that are measured: what they do takes no time, so what is left is what it costs to run one at all.
 const (
-	// jobCount is the number of jobs in a round, jobsAtOnce how many of them core runs at once.
-	jobCount   = 200
-	jobsAtOnce = 20
-	jobRounds  = 3
-	// roundLimit bounds a round, which takes some seconds.
-	roundLimit = 2 * time.Minute
-	// lookEvery is how often the server is asked how far it is. Each look costs it a millisecond.
-	lookEvery = 20 * time.Millisecond
+	jobCount       = 200
+	jobConcurrency = 20
+	jobRuns        = 3
 )
 
-// jobRun is a core that takes its jobs from a Faktory server.
-type jobRun struct {
-	server *faktory.Server
-	core   *exec.Cmd
-	log    *os.File
-	heard  faktory.Heard
+// jobsMeasured is what is measured of one run.
+type jobsMeasured struct {
+	perSecond, peak              float64
+	core, jobs, plugins, faktory float64
 }
 
-// measureJobs measures what core adds to jobs that do nothing: from a real Faktory, on this machine, through three
-// processors, with their logs and outcomes back in Faktory. It looks at who has needed the processors' time in between.
-func measureJobs(ctx context.Context, dir string, t *table) (err error) {
-	r, err := startJobRun(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.stop()) }()
-	// Nothing is measured of the first jobs: they come while the plugins start.
-	if err := r.round(ctx, "warm-up", jobsAtOnce); err != nil {
-		return err
-	}
-	var rate, busy measure.Series
-	shares := map[string]measure.Series{}
-	for i := range jobRounds {
-		before, begun := r.processors(), time.Now()
-		if err := r.round(ctx, fmt.Sprint("round-", i), jobCount); err != nil {
-			return err
+// measureJobs measures `core run` with jobs of a real Faktory queue, on this machine.
+func measureJobs(ctx context.Context, dir string, t *table) error {
+	var perSecond, peak, core, jobs, plugins, server measure.Series
+	for i := range jobRuns {
+		m, err := runJobs(ctx, filepath.Join(dir, fmt.Sprint("jobs", i)))
+		if err != nil {
+			return fmt.Errorf("measure jobs: %w", err)
 		}
-		took, after := time.Since(begun), r.processors()
-		if err := r.check(ctx, (i+1)*jobCount+jobsAtOnce); err != nil {
-			return err
-		}
-		rate = append(rate, jobCount/took.Seconds())
-		var all time.Duration
-		for who, cpu := range after {
-			cpu -= before[who]
-			all += cpu
-			shares[who] = append(shares[who], milliseconds(cpu)/jobCount)
-		}
-		busy = append(busy, all.Seconds()/took.Seconds())
+		perSecond, peak = append(perSecond, m.perSecond), append(peak, m.peak)
+		core, jobs, plugins, server = append(core, m.core), append(jobs, m.jobs), append(plugins, m.plugins), append(server, m.faktory)
 	}
-	t.add(fmt.Sprintf("core run, %d trivial jobs from Faktory, %d at once", jobCount, jobsAtOnce), "jobs/s", rate.Max(), rate.Median())
-	for _, who := range []string{partCore, partJobs, partPlugins, partServer} {
-		t.add("CPU of a job, "+who, "ms", shares[who].Min(), shares[who].Median())
-	}
-	t.add(fmt.Sprintf("CPUs that all of it keeps busy, of %d", runtime.NumCPU()), "", busy.Max(), busy.Median())
-	t.count("peak memory of that core", "MiB", float64(peakMemory(r.core.Process.Pid))/(1<<20))
+	t.add(fmt.Sprintf("core run, %d jobs, %d at once", jobCount, jobConcurrency), "jobs/s", perSecond.Max(), perSecond.Median())
+	t.add("core run, peak memory of core", "MiB", peak.Min(), peak.Median())
+	t.add("core run, CPU of core", "s", core.Min(), core.Median())
+	t.add("core run, CPU of the jobs' processes", "s", jobs.Min(), jobs.Median())
+	t.add("core run, CPU of the plugins", "s", plugins.Min(), plugins.Median())
+	t.add("core run, CPU of Faktory and Redis", "s", server.Min(), server.Median())
 	return nil
 }
 
-// startJobRun starts a server and core.
-func startJobRun(ctx context.Context, dir string) (*jobRun, error) {
-	log, err := os.Create(filepath.Join(dir, "jobs.log"))
-	if err != nil {
-		return nil, err
+// runJobs pushes the jobs, starts core, and measures until the last one is acknowledged.
+func runJobs(ctx context.Context, dir string) (m jobsMeasured, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return m, err
 	}
-	r := &jobRun{log: log, heard: faktory.Heard{}}
-	r.server, err = faktory.Start(ctx, faktory.Options{Program: "build/tools/faktory", Dir: dir, Log: log})
+	server, err := faktory.Start(ctx, faktory.Options{Program: "build/tools/faktory", Dir: dir})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	config := filepath.Join(dir, "jobs.hcl")
-	text := fmt.Sprintf(`
-runner {
-  concurrency = %d
-  plugin_dir  = "bin/plugins"
-}
-telemetry {
-  address = ""
-}
-pipeline "default" {
-  executor = "local"
-  source "faktory" {
-    config {
-      url    = %q
-      queues = ["runner"]
-    }
-  }
-  processor "outcome" {}
-  processor "sanitize" {}
-  processor "prefix" {}
-}
-`, jobsAtOnce, r.server.URL())
+	defer server.Stop() //nolint:errcheck // what it holds is of no use any more
+	for range jobCount {
+		if _, err := server.Push("legacy", nil, map[string]any{"image": "none", "commands": []string{"true"}}); err != nil {
+			return m, err
+		}
+	}
+	config := filepath.Join(dir, "runner.hcl")
+	text := fmt.Sprintf("runner {\n  concurrency = %d\n}\ntelemetry {\n  address = \"\"\n}\npipeline \"default\" {\n  executor = \"local\"\n"+
+		"  source \"faktory\" {\n    config {\n      url    = %q\n      queues = [\"runner\"]\n    }\n  }\n"+
+		"  processor \"outcome\" {}\n  processor \"sanitize\" {}\n  processor \"prefix\" {}\n}\n", jobConcurrency, server.URL())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, errors.Join(err, r.server.Stop())
+		return m, err
 	}
-	r.core = exec.Command("bin/core", "run", "-c", config)
-	r.core.Stdout, r.core.Stderr = log, log
-	// Ctrl-C is for this program, which ends core in order.
-	r.core.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := r.core.Start(); err != nil {
-		return nil, errors.Join(err, r.server.Stop())
+	var log bytes.Buffer
+	core := exec.CommandContext(ctx, "bin/core", "run", "-c", config)
+	core.Stderr = &log
+	if err := core.Start(); err != nil {
+		return m, err
 	}
-	return r, nil
+	err = m.watch(ctx, server, core.Process.Pid)
+	_ = core.Process.Signal(syscall.SIGTERM)
+	if waitErr := core.Wait(); err == nil && waitErr != nil {
+		err = fmt.Errorf("core run: %w\n%s", waitErr, log.Bytes())
+	}
+	return m, err
 }
 
-// stop ends core, then the server.
-func (r *jobRun) stop() error {
-	err := r.core.Process.Signal(syscall.SIGTERM)
-	if err == nil {
-		err = r.core.Wait()
-	}
-	if err != nil {
-		text, _ := os.ReadFile(r.log.Name())
-		err = fmt.Errorf("stop core: %w\n%s", err, text[max(0, len(text)-4<<10):])
-	}
-	return errors.Join(err, r.server.Stop(), r.log.Close())
-}
-
-// round has n jobs run, and returns when the server has been told that they are over.
-func (r *jobRun) round(ctx context.Context, name string, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, roundLimit)
-	defer cancel()
-	before, err := r.server.State()
-	if err != nil {
-		return err
-	}
-	if err := r.push(name, n); err != nil {
-		return err
-	}
+// watch measures from the first job that is taken to the last that is acknowledged.
+func (m *jobsMeasured) watch(ctx context.Context, server *faktory.Server, core int) error {
+	var begun time.Time
 	for {
-		now, err := r.server.State()
+		state, err := server.State()
 		if err != nil {
 			return err
 		}
-		if now.Failures > before.Failures {
-			return fmt.Errorf("%d jobs have failed", now.Failures-before.Failures)
+		if begun.IsZero() && state.Queues["runner"] < jobCount {
+			begun = time.Now()
 		}
-		if now.Processed >= before.Processed+uint64(n) { //nolint:gosec // a small number
-			return nil
+		if state.Processed >= jobCount && state.Sets["working"] == 0 {
+			break
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %s %d jobs are over, not %d", roundLimit, now.Processed-before.Processed, n)
-		case <-time.After(lookEvery):
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond): // the server tells nobody
 		}
 	}
-}
-
-// push pushes n jobs in one command.
-func (r *jobRun) push(name string, n int) error {
-	jobs := make([]*client.Job, n)
-	for i := range jobs {
-		jobs[i] = client.NewJob("legacy", map[string]any{"image": "none", "commands": []string{"true"}})
-		jobs[i].Queue = "runner"
-		jobs[i].SetCustom("opslevel-runner-job-id", fmt.Sprint(name, "-", i))
-	}
-	return r.server.Do(func(c *client.Client) error {
-		refused, err := c.PushBulk(jobs)
-		if err == nil && len(refused) > 0 {
-			err = fmt.Errorf("the server has refused %d of %d jobs", len(refused), n)
-		}
-		return err
-	})
-}
-
-// check fails unless there have been n jobs, each with one outcome, which is success.
-func (r *jobRun) check(ctx context.Context, n int) error {
-	list, err := r.server.FollowUps(ctx)
+	m.perSecond = jobCount / time.Since(begun).Seconds()
+	own, err := measure.ProcessOf(core)
 	if err != nil {
 		return err
 	}
-	r.heard.Add(list)
-	if len(r.heard) != n {
-		return fmt.Errorf("%d jobs were told of, not %d", len(r.heard), n)
-	}
-	for id, job := range r.heard {
-		if !slices.Equal(job.Outcomes, []string{"success"}) {
-			return fmt.Errorf("the outcomes of job %s are %q", id, job.Outcomes)
+	m.core, m.jobs, m.peak = own.CPU.Seconds(), own.ChildrenCPU.Seconds(), float64(own.Peak)/(1<<20)
+	m.plugins = cpuOf(measure.Children(core))
+	m.faktory = cpuOf(append(measure.Children(server.PID()), server.PID()))
+	return nil
+}
+
+// cpuOf adds up the CPU time of processes, in seconds.
+func cpuOf(pids []int) (seconds float64) {
+	for _, pid := range pids {
+		if p, err := measure.ProcessOf(pid); err == nil { // one that has ended has said all it had
+			seconds += p.CPU.Seconds()
 		}
 	}
-	return nil
+	return seconds
 }

@@ -57,8 +57,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // URL is what clients connect to.
 func (s *Server) URL() string { return "tcp://" + s.Address }
 
-// Group is the process group of the server and its Redis.
-func (s *Server) Group() int { return s.process.Process.Pid }
+// PID is the server's process; its Redis is a child of it.
+func (s *Server) PID() int { return s.process.Process.Pid }
 
 // Restart starts a server that was stopped or killed, at the same addresses, with what it had stored.
 func (s *Server) Restart(ctx context.Context) error {

@@ -16,10 +16,10 @@ import (
 // server that finds a job for a connection that has gone reserves it all the same.
 const FetchWait = 2 * time.Second
 
-// Fetch takes a job from the first of the queues that has one, and returns it as JSON; nil when none has. It takes no
-// notice of the end of ctx, because the job that it may bring would be lost until its reservation ends.
+// Fetch takes a job from the first of the queues that has one, and returns it as JSON; nil when none has. ctx had better
+// not end: the job that Fetch may bring would be nobody's until its reservation ends.
 func (c *Conn) Fetch(ctx context.Context, queues []string) ([]byte, error) {
-	answer, err := c.do(context.WithoutCancel(ctx), FetchWait+c.server.CommandTimeout, "FETCH "+strings.Join(queues, " "))
+	answer, err := c.do(ctx, FetchWait+c.server.CommandTimeout, "FETCH "+strings.Join(queues, " "))
 	if err != nil {
 		return nil, fmt.Errorf("fetch a job: %w", err)
 	}
