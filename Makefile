@@ -136,7 +136,7 @@ test-unit: $(TOOLS)/built redis ## Run the tests of every module
 
 .PHONY: test-e2e
 test-e2e: build $(TOOLS)/built faktory ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
-	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/e2e ./test/e2e/faktory
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/faktory ./test/e2e ./test/e2e/faktory
 	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
 .PHONY: lint
