@@ -147,6 +147,9 @@ func (s *Server) end(signal syscall.Signal) error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil // it has ended by itself
 	}
+	if signal != syscall.SIGKILL {
+		<-s.ended // it ends its Redis itself
+	}
 	for range 500 {
 		if syscall.Kill(-process.Pid, syscall.SIGTERM) != nil {
 			<-s.ended
