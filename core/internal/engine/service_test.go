@@ -67,6 +67,31 @@ func TestServeOnePipelineAtMost(t *testing.T) {
 	}
 }
 
+// TestServeSeveralPipelines: two sources share the slots; one that ends, or is slow, holds up the other not at all.
+func TestServeSeveralPipelines(t *testing.T) {
+	first, second, e := newFakeSource(t), newFakeSource(t), newExecutors()
+	for i := range 20 {
+		first.add(fmt.Sprint("a", i))
+		second.add(fmt.Sprint("b", i))
+	}
+	first.endless = true
+	s := newService(first, e)
+	s.Pipelines = append(s.Pipelines, s.Pipelines[0])
+	s.Pipelines[1].Name, s.Pipelines[1].Connector = "q", second
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for range 40 {
+			<-e.started
+		}
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+	}()
+	serve(t, ctx, s)
+	if len(first.reports) != 20 || len(second.reports) != 20 || e.most > 3 {
+		t.Errorf("%d and %d jobs are reported, %d ran at once", len(first.reports), len(second.reports), e.most)
+	}
+}
+
 func TestServeTooManyPipelines(t *testing.T) {
 	f, e := newFakeSource(t), newExecutors()
 	s := newService(f, e)
