@@ -220,6 +220,48 @@ func TestAJobFetchedAtTheEndIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestWhatCoreCanNotHoldIsFailed: also when Faktory would throw the job away, for pushed again it would come back for ever.
+func TestWhatCoreCanNotHoldIsFailed(t *testing.T) {
+	many := `{"jid":"jid-one-1","jobtype":"legacy","args":[{"commands":[""` + strings.Repeat(`,""`, 900_000) + `]}],"retry":0}`
+	batch := raw("jid-two-2", "a", `,"retry":0,"custom":{"bid":"`+strings.Repeat("b", 5000)+`"}`)
+	server := newFake(t, jobs(many, batch))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	eventually(t, "both are failed", func() bool { return len(server.sent("FAIL")) == 2 })
+	r.NoOffer(100 * time.Millisecond)
+	for i, want := range []string{"the job's texts have", "custom.bid has 5000 bytes"} {
+		if fail := server.sent("FAIL")[i]; !strings.Contains(fail, want) {
+			t.Errorf("FAIL %s", fail)
+		}
+	}
+	if pushes := server.sent("PUSH"); len(pushes) > 0 {
+		t.Errorf("pushed: %.100q", pushes)
+	}
+}
+
+// TestAUniqueJobIsFailedWhenItIsGivenBack: it can't be pushed while it is reserved.
+func TestAUniqueJobIsFailedWhenItIsGivenBack(t *testing.T) {
+	server := newFake(t, after(jobs(`{"jid":"jid-one-1","jobtype":"legacy","args":[{}],"retry":0}`), "PUSH", func(string) string { return "-NOTUNIQUE Job not unique" }))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	r.Release(r.Offer(), false, "the runner ends")
+	eventually(t, "it is failed", func() bool { return len(server.sent("FAIL")) == 1 })
+}
+
+// TestAFailureIsInsistedOn: a server that ends refuses everything for a while.
+func TestAFailureIsInsistedOn(t *testing.T) {
+	var refusals atomic.Int32
+	server := newFake(t, after(jobs(`{"jid":"jid-one-1","jobtype":"legacy","args":[]}`, raw("jid-two-2", "a", "")), "FAIL", func(string) string {
+		if refusals.Add(1) < 4 {
+			return "-ERR shutdown in progress"
+		}
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	r.Offer()
+	if n := len(server.sent("FAIL")); n != 4 {
+		t.Errorf("%d tries", n)
+	}
+}
+
 func TestAServerThatHangsHoldsNothingUp(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
