@@ -152,42 +152,31 @@ func TestABatchThatDoesNotOpen(t *testing.T) {
 }
 
 func TestAnUnknownWorkerIsIntroducedAgain(t *testing.T) {
-	var mu sync.Mutex
-	hellos, known := 0, 1
-	server := newFake(t, func(verb, _ string) string {
-		mu.Lock()
-		defer mu.Unlock()
-		switch verb {
-		case "HELLO":
-			hellos++
-			if hellos > 3 {
-				known = 2
-			}
-		case "BEAT":
-			if hellos > 1 && known == 1 {
-				hellos = 3 // the next one counts
-				return "-ERR Unknown worker x"
-			}
-		case "FETCH":
-			time.Sleep(50 * time.Millisecond)
-			return noJob
+	var forgotten atomic.Bool
+	server := newFake(t, after(jobs(), "BEAT", func(string) string {
+		if forgotten.CompareAndSwap(false, true) {
+			return "-ERR Unknown worker x"
 		}
-		return "-"
-	})
+		return ""
+	}))
 	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
-	eventually(t, "heartbeats after the worker was introduced again", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return known == 2 && len(server.sent("BEAT")) > 5
-	})
+	eventually(t, "several heartbeats", func() bool { return len(server.sent("BEAT")) > 3 })
 	r.Close()
 	if err := r.Err(); err != nil {
 		t.Errorf("the stream ended with %v", err)
 	}
-	for _, beat := range server.sent("BEAT") {
-		if !strings.HasPrefix(beat, `{"rss_kb":`) || strings.Contains(beat, "current_state") {
-			t.Errorf("BEAT %s", beat)
+	var order []string
+	for _, c := range server.all() {
+		if c.verb == "HELLO" || c.verb == "BEAT" {
+			order = append(order, c.verb)
 		}
+		if c.verb == "BEAT" && (!strings.HasPrefix(c.payload, `{"rss_kb":`) || strings.Contains(c.payload, "current_state")) {
+			t.Errorf("BEAT %s", c.payload)
+		}
+	}
+	first := slices.Index(order, "BEAT")
+	if second := slices.Index(order[first+1:], "BEAT"); !slices.Contains(order[first+1:first+1+second], "HELLO") {
+		t.Errorf("no HELLO comes after the heartbeat that was refused: %v", order)
 	}
 }
 
