@@ -32,6 +32,9 @@
 // ones implements [Checkpointer], too; one that has something to say at the end implements [Finisher]; one that looks
 // at many lines at once implements [BatchProcessor] in place of LineProcessor.
 //
+// A job source implements [JobSource] and is made by [Jobs]: it claims a slot of core's, takes a job from its remote
+// system and offers it, and takes back the job's log and its result. examples/plugins/batch is a whole one.
+//
 // The configuration, `config {}` in runner.hcl, is a struct whose fields have tags:
 //
 //	config:"name"       name in runner.hcl; required, unless ",optional" follows or there is a default; "-": not part of it
@@ -49,5 +52,5 @@
 // A plugin writes to its log with [Logger]. Standard output belongs to the protocol; what a plugin prints there or on
 // standard error reaches the runner's log as plain text.
 //
-// Package sdktest runs a processor in a test, and puts any processor binary through a conformance suite.
+// Package sdktest runs a processor or a source in a test, and puts any processor binary through a conformance suite.
 package sdk

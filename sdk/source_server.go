@@ -87,12 +87,12 @@ func (s *sourceServer) Jobs(stream grpc.BidiStreamingServer[pluginv1.JobsRequest
 	select {
 	case err = <-received:
 		cancel()
-		<-taken
+		<-taken //nolint:errcheck // what it returns when its context has ended means nothing
 		in.end()
 	case err = <-taken:
 		in.end()
 		// The stream's end makes Recv return.
-		go func() { <-received }()
+		go func() { <-received }() //nolint:errcheck // as above
 	}
 	return statusOf(err)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/podrunner/runner/sdk/sdktest"
 )
 
 // program is the plugin's program, built once.
@@ -131,4 +133,10 @@ func TestEnqueueSaysWhyItFails(t *testing.T) {
 	if code, _, stderr := enqueueWith(t, "http://:topsecret@x", "type: t\nargs: []\n"); code != 2 || !strings.Contains(stderr, "the variable FAKTORY_URL") || strings.Contains(stderr, "topsecret") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
+}
+
+func TestConformance(t *testing.T) {
+	path, err := program()
+	must(t, err)
+	sdktest.SourceConformance(t, sdktest.Binary{Path: path, Config: map[string]any{"url": "tcp://127.0.0.1:1"}})
 }

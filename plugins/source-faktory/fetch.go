@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/podrunner/runner/plugins/source-faktory/internal/faktory"
@@ -45,8 +46,8 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 			continue
 		}
 		claim.Drop()
-		if err != nil {
-			sdk.Logger(ctx).Warn("no job could be fetched", "error", err)
+		if _, refused := faktory.Refused(err); refused {
+			sdk.Logger(ctx).Warn("Faktory refuses to hand out a job", "error", err)
 		}
 		if err == nil && time.Since(asked) > faktory.FetchWait/2 {
 			pause.reset() // the server has waited itself
@@ -138,7 +139,12 @@ func (s *source) giveBack(ctx context.Context, d delivery, retried bool, message
 		if retried || raw == nil {
 			return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: d.jid, Message: message})
 		}
-		if err := conn.PushRaw(ctx, raw); err != nil {
+		err := conn.PushRaw(ctx, raw)
+		if text, refused := faktory.Refused(err); refused && strings.HasPrefix(text, "NOTUNIQUE") {
+			// The job holds the lock of its kind itself, until it is over.
+			return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: d.jid, Message: message})
+		}
+		if err != nil {
 			return err
 		}
 		return conn.Ack(ctx, d.jid)
@@ -162,7 +168,7 @@ func (s *source) insist(ctx context.Context, doing, jid string, do func(context.
 		if err == nil {
 			return
 		}
-		if _, refused := faktory.Refused(err); refused || !pause.wait(waiting) {
+		if !pause.wait(waiting) {
 			sdk.Logger(ctx).Error("could not "+doing+"; Faktory hands it out again when its reservation ends", "jid", jid, "error", err)
 			return
 		}

@@ -21,9 +21,16 @@ const maxMargin = 30 * time.Second
 
 func margin(reservation time.Duration) time.Duration { return min(maxMargin, reservation/10) }
 
-// maxJobBytes bounds the texts of a job. One message to core holds 16 MiB, and a larger one would break the stream, for
-// this job and for the others, at each delivery of it.
-const maxJobBytes = 12 << 20
+// maxJobBytes bounds the texts of a job, with textBytes for each beside its length. One message to core holds 16 MiB, and a
+// larger one would break the stream, for this job and for the others, at each delivery of it.
+const (
+	maxJobBytes = 12 << 20
+	textBytes   = 16
+)
+
+// maxBatchID bounds the id of a batch, which goes into the handle; what core keeps of a job has room for 4 KiB. Real ones
+// have some twenty characters.
+const maxBatchID = 1 << 10
 
 // offer makes of a job what core gets to see. fetched is when the server was asked for it, at the latest then the
 // reservation had begun.
@@ -40,16 +47,21 @@ func (c *config) offer(job *payload.Job, fetched time.Time) (sdk.Offer, error) {
 		}.encode(),
 	}
 	size := len(job.Image) + len(job.InitImage)
-	for _, command := range append(job.Commands, job.InitCommands...) {
-		size += len(command)
+	for _, commands := range [][]string{job.Commands, job.InitCommands} {
+		for _, command := range commands {
+			size += textBytes + len(command)
+		}
 	}
 	for _, v := range job.Variables {
-		size += len(v.Key) + len(v.Value)
+		size += 2*textBytes + len(v.Key) + len(v.Value)
 		o.Variables = append(o.Variables, sdk.JobVariable{Key: v.Key, Value: v.Value, Sensitive: v.Sensitive, Scope: v.Scope})
 	}
 	for _, f := range job.Files {
-		size += len(f.Name) + len(f.Contents)
+		size += 2*textBytes + len(f.Name) + len(f.Contents)
 		o.Files = append(o.Files, sdk.JobFile{Name: f.Name, Contents: []byte(f.Contents)})
+	}
+	if len(job.BID) > maxBatchID {
+		return o, fmt.Errorf("custom.bid has %d bytes; the id of a batch may have %d", len(job.BID), maxBatchID)
 	}
 	if size > maxJobBytes {
 		return o, fmt.Errorf("the job's texts have %d bytes together; they may have %d", size, maxJobBytes)

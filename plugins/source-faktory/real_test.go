@@ -196,7 +196,8 @@ func TestRealPoisonedJobs(t *testing.T) {
 	begin := time.Now()
 	source := run(t, server.url(), sdktest.SourceOptions{}, nil)
 	offer := source.Offer()
-	if took := time.Since(begin); took > 10*time.Second {
+	// One pause of 30 s, as there used to be after a job that can't be read, would show; 25 MB on a busy machine do not.
+	if took := time.Since(begin); took > 28*time.Second {
 		t.Errorf("the good job behind the bad ones came after %s", took)
 	}
 	if len(offer.Files) != 1 || string(offer.Files[0].Contents) != large {

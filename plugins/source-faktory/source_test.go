@@ -152,42 +152,31 @@ func TestABatchThatDoesNotOpen(t *testing.T) {
 }
 
 func TestAnUnknownWorkerIsIntroducedAgain(t *testing.T) {
-	var mu sync.Mutex
-	hellos, known := 0, 1
-	server := newFake(t, func(verb, _ string) string {
-		mu.Lock()
-		defer mu.Unlock()
-		switch verb {
-		case "HELLO":
-			hellos++
-			if hellos > 3 {
-				known = 2
-			}
-		case "BEAT":
-			if hellos > 1 && known == 1 {
-				hellos = 3 // the next one counts
-				return "-ERR Unknown worker x"
-			}
-		case "FETCH":
-			time.Sleep(50 * time.Millisecond)
-			return noJob
+	var forgotten atomic.Bool
+	server := newFake(t, after(jobs(), "BEAT", func(string) string {
+		if forgotten.CompareAndSwap(false, true) {
+			return "-ERR Unknown worker x"
 		}
-		return "-"
-	})
+		return ""
+	}))
 	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
-	eventually(t, "heartbeats after the worker was introduced again", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return known == 2 && len(server.sent("BEAT")) > 5
-	})
+	eventually(t, "several heartbeats", func() bool { return len(server.sent("BEAT")) > 3 })
 	r.Close()
 	if err := r.Err(); err != nil {
 		t.Errorf("the stream ended with %v", err)
 	}
-	for _, beat := range server.sent("BEAT") {
-		if !strings.HasPrefix(beat, `{"rss_kb":`) || strings.Contains(beat, "current_state") {
-			t.Errorf("BEAT %s", beat)
+	var order []string
+	for _, c := range server.all() {
+		if c.verb == "HELLO" || c.verb == "BEAT" {
+			order = append(order, c.verb)
 		}
+		if c.verb == "BEAT" && (!strings.HasPrefix(c.payload, `{"rss_kb":`) || strings.Contains(c.payload, "current_state")) {
+			t.Errorf("BEAT %s", c.payload)
+		}
+	}
+	first := slices.Index(order, "BEAT")
+	if second := slices.Index(order[first+1:], "BEAT"); !slices.Contains(order[first+1:first+1+second], "HELLO") {
+		t.Errorf("no HELLO comes after the heartbeat that was refused: %v", order)
 	}
 }
 
@@ -217,6 +206,48 @@ func TestAJobFetchedAtTheEndIsGivenBack(t *testing.T) {
 	eventually(t, "the job is failed", func() bool { return len(server.sent("FAIL")) == 1 })
 	if fail := server.sent("FAIL")[0]; !strings.Contains(fail, "jid-one-1") || !strings.Contains(fail, "the runner could not take the job") {
 		t.Errorf("FAIL %s", fail)
+	}
+}
+
+// TestWhatCoreCanNotHoldIsFailed: also when Faktory would throw the job away, for pushed again it would come back for ever.
+func TestWhatCoreCanNotHoldIsFailed(t *testing.T) {
+	many := `{"jid":"jid-one-1","jobtype":"legacy","args":[{"commands":[""` + strings.Repeat(`,""`, 900_000) + `]}],"retry":0}`
+	batch := raw("jid-two-2", "a", `,"retry":0,"custom":{"bid":"`+strings.Repeat("b", 5000)+`"}`)
+	server := newFake(t, jobs(many, batch))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	eventually(t, "both are failed", func() bool { return len(server.sent("FAIL")) == 2 })
+	r.NoOffer(100 * time.Millisecond)
+	for i, want := range []string{"the job's texts have", "custom.bid has 5000 bytes"} {
+		if fail := server.sent("FAIL")[i]; !strings.Contains(fail, want) {
+			t.Errorf("FAIL %s", fail)
+		}
+	}
+	if pushes := server.sent("PUSH"); len(pushes) > 0 {
+		t.Errorf("pushed: %.100q", pushes)
+	}
+}
+
+// TestAUniqueJobIsFailedWhenItIsGivenBack: it can't be pushed while it is reserved.
+func TestAUniqueJobIsFailedWhenItIsGivenBack(t *testing.T) {
+	server := newFake(t, after(jobs(`{"jid":"jid-one-1","jobtype":"legacy","args":[{}],"retry":0}`), "PUSH", func(string) string { return "-NOTUNIQUE Job not unique" }))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	r.Release(r.Offer(), false, "the runner ends")
+	eventually(t, "it is failed", func() bool { return len(server.sent("FAIL")) == 1 })
+}
+
+// TestAFailureIsInsistedOn: a server that ends refuses everything for a while.
+func TestAFailureIsInsistedOn(t *testing.T) {
+	var refusals atomic.Int32
+	server := newFake(t, after(jobs(`{"jid":"jid-one-1","jobtype":"legacy","args":[]}`, raw("jid-two-2", "a", "")), "FAIL", func(string) string {
+		if refusals.Add(1) < 4 {
+			return "-ERR shutdown in progress"
+		}
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	r.Offer()
+	if n := len(server.sent("FAIL")); n != 4 {
+		t.Errorf("%d tries", n)
 	}
 }
 

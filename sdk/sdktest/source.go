@@ -145,7 +145,7 @@ func (r *SourceRun) Drain() {
 func (r *SourceRun) Offer() sdk.Offer {
 	r.t.Helper()
 	var offer sdk.Offer
-	r.wait("an offer", runTimeout, func() bool {
+	r.wait("offer", func() bool {
 		if len(r.offers) == 0 {
 			return false
 		}
@@ -232,7 +232,7 @@ func (r *SourceRun) Resume(ctx context.Context, key sdk.JobKey, handle []byte) (
 func (r *SourceRun) Status(connected bool) SourceStatus {
 	r.t.Helper()
 	var status SourceStatus
-	r.wait("a status", runTimeout, func() bool {
+	r.wait("such status", func() bool {
 		if r.status == nil || r.status.Connected != connected {
 			return false
 		}
@@ -245,7 +245,7 @@ func (r *SourceRun) Status(connected bool) SourceStatus {
 // Drained waits until the source has asked for the end of the runner, and returns its message.
 func (r *SourceRun) Drained() string {
 	r.t.Helper()
-	r.wait("a Drain", runTimeout, func() bool { return r.drained != nil })
+	r.wait("Drain", func() bool { return r.drained != nil })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return *r.drained
@@ -254,7 +254,7 @@ func (r *SourceRun) Drained() string {
 // Canceled waits until the source has asked core to end a job.
 func (r *SourceRun) Canceled(key sdk.JobKey) {
 	r.t.Helper()
-	r.wait("a Cancel", runTimeout, func() bool { return slices.Contains(r.cancels, key) })
+	r.wait("Cancel", func() bool { return slices.Contains(r.cancels, key) })
 }
 
 // Counters are the source's counters so far.
@@ -279,10 +279,10 @@ func (r *SourceRun) Err() error {
 }
 
 // wait is await, and fails the test when the time is over or the stream has ended.
-func (r *SourceRun) wait(what string, within time.Duration, met func() bool) {
+func (r *SourceRun) wait(what string, met func() bool) {
 	r.t.Helper()
-	if !r.await(within, met) {
-		r.t.Fatalf("sdktest.Source: no %s within %s; the stream's error is: %v", what, within, r.Err())
+	if !r.await(runTimeout, met) {
+		r.t.Fatalf("sdktest.Source: no %s within %s; the stream's error is: %v", what, runTimeout, r.Err())
 	}
 }
 

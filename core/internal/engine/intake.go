@@ -353,7 +353,7 @@ func (s *session) close() error {
 		select {
 		case m := <-s.messages:
 			s.handle(m)
-		case <-s.broken:
+		case <-s.broken: //nolint:errcheck // it is over either way
 			return nil
 		case <-timer.C:
 			s.logger.Warn("the source did not end the stream Jobs in time")
@@ -385,6 +385,13 @@ func (s *session) handle(m *pluginv1.JobsResponse) {
 // offer answers an offer, and begins its job.
 func (s *session) offer(o *offer) {
 	labels := s.pipeline.labels()
+	if wrong := o.wrong(); wrong != "" {
+		s.lane.offered(false)
+		s.serving.Metrics.Offer(labels, "released")
+		s.logger.Error("the source has offered something that is no job", "job", o.job.ID, "error", wrong)
+		s.release(o, pluginv1.Disposition_DISPOSITION_RETURN, "the runner can't take the job: "+wrong)
+		return
+	}
 	s.mu.Lock()
 	running := s.jobs[o.job.ID]
 	s.mu.Unlock()

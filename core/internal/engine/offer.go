@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
@@ -51,6 +52,17 @@ func offerOf(m *pluginv1.JobsResponse_Offer) *offer {
 		o.deadline = m.GetDeadline().AsTime()
 	}
 	return o
+}
+
+// wrong says what breaks the protocol; a job of a bad shape does not.
+func (o *offer) wrong() string {
+	switch {
+	case o.job.ID == "":
+		return "it has no id"
+	case len(o.handle) > maxHandleBytes:
+		return fmt.Sprintf("its handle has %d bytes, and may have %d", len(o.handle), maxHandleBytes)
+	}
+	return ""
 }
 
 // key returns the job's key as the protocol has it.

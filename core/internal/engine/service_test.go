@@ -67,6 +67,31 @@ func TestServeOnePipelineAtMost(t *testing.T) {
 	}
 }
 
+// TestServeSeveralPipelines: two sources share the slots; one that ends, or is slow, holds up the other not at all.
+func TestServeSeveralPipelines(t *testing.T) {
+	first, second, e := newFakeSource(t), newFakeSource(t), newExecutors()
+	for i := range 20 {
+		first.add(fmt.Sprint("a", i))
+		second.add(fmt.Sprint("b", i))
+	}
+	first.endless = true
+	s := newService(first, e)
+	s.Pipelines = append(s.Pipelines, s.Pipelines[0])
+	s.Pipelines[1].Name, s.Pipelines[1].Connector = "q", second
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for range 40 {
+			<-e.started
+		}
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+	}()
+	serve(t, ctx, s)
+	if len(first.reports) != 20 || len(second.reports) != 20 || e.most > 3 {
+		t.Errorf("%d and %d jobs are reported, %d ran at once", len(first.reports), len(second.reports), e.most)
+	}
+}
+
 func TestServeTooManyPipelines(t *testing.T) {
 	f, e := newFakeSource(t), newExecutors()
 	s := newService(f, e)
@@ -92,8 +117,21 @@ func TestBadShape(t *testing.T) {
 	wantReport(t, f, "good", job.Success, "")
 }
 
+// TestBrokenOffers: what breaks the protocol goes back, and costs nothing else.
+func TestBrokenOffers(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{Image: "x"}})
+	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{Key: &pluginv1.JobKey{Id: "big"}, Handle: make([]byte, 5000)}})
+	f.add("good")
+	serve(t, t.Context(), newService(f, e))
+	wantReport(t, f, "good", job.Success, "")
+	if len(f.releases) != 2 || f.releases[0].GetMessage() != "the runner can't take the job: it has no id" || f.releases[1].GetJob().GetId() != "big" {
+		t.Errorf("the releases are %v", f.releases)
+	}
+}
+
 func TestSecondDelivery(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+	f, e := newFakeSource(t), newExecutors().first(&script{runs: true, result: succeeded})
 	f.add("1")
 	second := &pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{
 		Key: &pluginv1.JobKey{Id: "1", Attempt: 2}, Image: "x", Commands: []string{"true"}, Handle: []byte("second"),
@@ -103,7 +141,7 @@ func TestSecondDelivery(t *testing.T) {
 	go func() {
 		for <-e.started != "2" {
 		}
-		e.end("1")
+		e.end()
 	}()
 	serve(t, t.Context(), newService(f, e))
 	wantReport(t, f, "1", job.Success, "")
@@ -114,7 +152,7 @@ func TestSecondDelivery(t *testing.T) {
 }
 
 func TestSourceCancels(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+	f, e := newFakeSource(t), newExecutors().first(&script{lines: []string{"a"}, runs: true, canceled: canceled})
 	f.add("1")
 	go func() {
 		<-e.started
@@ -131,7 +169,7 @@ func TestSourceCancels(t *testing.T) {
 
 // TestReservationEnds: a job is ended before its source hands it out again, and its log says so at both ends.
 func TestReservationEnds(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+	f, e := newFakeSource(t), newExecutors().first(&script{lines: []string{"a"}, runs: true, canceled: canceled})
 	f.offer(&pluginv1.JobsResponse_Offer{
 		Job:      &pluginv1.Job{Key: &pluginv1.JobKey{Id: "1"}, Image: "x", Commands: []string{"true"}},
 		Deadline: deadlineIn(grace + 200*time.Millisecond),
@@ -168,7 +206,7 @@ func TestSourceFails(t *testing.T) {
 func TestSourceNeverTakes(t *testing.T) {
 	f := newFakeSource(t)
 	lines := []string{"a", "b", strings.Repeat("x", 1000), "c"}
-	e := newExecutors().script("1", &script{lines: lines, result: executor.Result{Outcome: job.Success, ExitCode: &zero, Records: 4}})
+	e := newExecutors().first(&script{lines: lines, result: executor.Result{Outcome: job.Success, ExitCode: &zero, Records: 4}})
 	f.appendErr = []error{nil, errAway}
 	f.add("1")
 	s := newService(f, e)
@@ -211,7 +249,7 @@ func TestReportIsLost(t *testing.T) {
 // TestStreamBreaks: the jobs go on, and the next stream begins with them.
 func TestStreamBreaks(t *testing.T) {
 	f := newFakeSource(t)
-	e := newExecutors().script("1", &script{runs: true, result: succeeded})
+	e := newExecutors().first(&script{runs: true, result: succeeded})
 	f.endless = true
 	f.add("1")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,7 +263,7 @@ func TestStreamBreaks(t *testing.T) {
 		}
 		f.add("2")
 		<-e.started
-		e.end("1")
+		e.end()
 		cancel()
 	}()
 	serve(t, ctx, newService(f, e))
@@ -238,7 +276,7 @@ func TestStreamBreaks(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	t.Run("jobs end by themselves", func(t *testing.T) {
-		f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+		f, e := newFakeSource(t), newExecutors().first(&script{runs: true, result: succeeded})
 		f.endless = true
 		f.add("1")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -248,7 +286,7 @@ func TestDrain(t *testing.T) {
 			time.Sleep(100 * time.Millisecond) // until the source knows
 			f.add("2")
 			time.Sleep(100 * time.Millisecond)
-			e.end("1")
+			e.end()
 		}()
 		serve(t, ctx, newService(f, e))
 		wantReport(t, f, "1", job.Success, "")
@@ -257,7 +295,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("jobs are ended", func(t *testing.T) {
-		f, e := newFakeSource(t), newExecutors().script("1", &script{lines: []string{"a"}, runs: true, canceled: canceled})
+		f, e := newFakeSource(t), newExecutors().first(&script{lines: []string{"a"}, runs: true, canceled: canceled})
 		f.endless = true
 		f.add("1")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -288,7 +326,7 @@ func TestDrain(t *testing.T) {
 
 // TestPanic: a bug that shows in one job ends that one only.
 func TestPanic(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{panics: true})
+	f, e := newFakeSource(t), newExecutors().first(&script{panics: true})
 	f.add("1", "2")
 	serve(t, t.Context(), newService(f, e))
 	wantReport(t, f, "1", job.Failed, job.ReasonInfrastructure)
@@ -297,7 +335,7 @@ func TestPanic(t *testing.T) {
 
 // TestStartFailsInService: a job that can't be started is reported as not run, and its log says why.
 func TestStartFailsInService(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{startErr: fmt.Errorf("no namespaces here")})
+	f, e := newFakeSource(t), newExecutors().first(&script{startErr: fmt.Errorf("no namespaces here")})
 	f.add("1")
 	serve(t, t.Context(), newService(f, e))
 	r := wantReport(t, f, "1", job.Failed, job.ReasonInfrastructure)
@@ -310,7 +348,7 @@ func TestStartFailsInService(t *testing.T) {
 }
 
 func TestRenew(t *testing.T) {
-	f, e := newFakeSource(t), newExecutors().script("1", &script{runs: true, result: succeeded})
+	f, e := newFakeSource(t), newExecutors().first(&script{runs: true, result: succeeded})
 	f.offer(&pluginv1.JobsResponse_Offer{
 		Job:   &pluginv1.Job{Key: &pluginv1.JobKey{Id: "1"}, Image: "x", Commands: []string{"true"}},
 		Lease: durationpb.New(60 * time.Millisecond),
@@ -322,7 +360,7 @@ func TestRenew(t *testing.T) {
 			n := f.renewals
 			f.mu.Unlock()
 			if n >= 3 {
-				e.end("1")
+				e.end()
 				return
 			}
 			time.Sleep(5 * time.Millisecond)

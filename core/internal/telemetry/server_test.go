@@ -33,7 +33,7 @@ func listen(t *testing.T, o ServerOptions) func(path string) (int, string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer response.Body.Close()
+		defer response.Body.Close() //nolint:errcheck // it was only read
 		text, err := io.ReadAll(response.Body)
 		if err != nil {
 			t.Fatal(err)
