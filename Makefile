@@ -97,7 +97,7 @@ DEV_CONFIG  := examples/faktory.hcl
 EXECUTOR    ?= local
 
 .PHONY: dev
-dev: build redis $(TOOLS)/faktory ## Run core with a real Faktory, until Ctrl-C; in pods: make dev EXECUTOR=kubernetes
+dev: build faktory ## Run core with a real Faktory, until Ctrl-C; in pods: make dev EXECUTOR=kubernetes
 	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
 	@mkdir -p build && cd test && go build -o ../build/faktory-serve ./faktory/serve
 	@EXECUTOR=$(EXECUTOR) FAKTORY=$(DEV_FAKTORY) WEB=$(DEV_WEB) CONFIG=$(DEV_CONFIG) test/faktory/dev.sh
@@ -108,6 +108,9 @@ FILE ?= examples/faktory-job.yaml
 .PHONY: enqueue
 enqueue: ## Push N jobs for `make dev`, or for the Faktory of FAKTORY_URL: make enqueue N=50
 	@FAKTORY_URL=$${FAKTORY_URL:-tcp://$(DEV_FAKTORY)} bin/core enqueue -c $(DEV_CONFIG) -f $(FILE) --count $(N)
+
+.PHONY: faktory
+faktory: redis $(TOOLS)/faktory ## Build a real Faktory server, and install the Redis that it needs
 
 # Faktory keeps its jobs in Redis.
 .PHONY: redis
@@ -132,8 +135,8 @@ test-unit: $(TOOLS)/built redis ## Run the tests of every module
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
 .PHONY: test-e2e
-test-e2e: build $(TOOLS)/built $(TOOLS)/faktory redis ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
-	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/e2e ./test/e2e/faktory
+test-e2e: build $(TOOLS)/built faktory ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/faktory ./test/e2e ./test/e2e/faktory
 	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
 .PHONY: lint
@@ -149,7 +152,7 @@ lint: $(TOOLS)/built ## Check format, vet, linters, generated code, and that eve
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
-bench: build redis $(TOOLS)/faktory ## Measure the pipeline against sed | sed | grep, jobs of a Faktory queue, and allocations
+bench: build faktory ## Measure the pipeline against sed | sed | grep, jobs of a Faktory queue, and allocations
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
 

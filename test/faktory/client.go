@@ -126,10 +126,13 @@ type State struct {
 	Failures  uint64 `json:"total_failures"`
 }
 
+// pages asks for the server's pages. One that is killed may leave a question open.
+var pages = http.Client{Timeout: 10 * time.Second}
+
 // State asks for the state.
 func (s *Server) State() (State, error) {
 	var answer struct{ Faktory State }
-	response, err := http.Get("http://" + s.Web + "/stats")
+	response, err := pages.Get("http://" + s.Web + "/stats")
 	if err != nil {
 		return State{}, err
 	}
@@ -146,7 +149,7 @@ func (s *Server) Waiting(queue string) (uint64, error) {
 
 // Signal says "quiet" or "terminate" to all workers, as an operator does on the server's page.
 func (s *Server) Signal(signal string) error {
-	response, err := http.PostForm("http://"+s.Web+"/busy", url.Values{"wid": {"all"}, "signal": {signal}})
+	response, err := pages.PostForm("http://"+s.Web+"/busy", url.Values{"wid": {"all"}, "signal": {signal}})
 	if err != nil {
 		return err
 	}

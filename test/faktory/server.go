@@ -10,8 +10,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,7 +23,7 @@ const readyTimeout = 30 * time.Second
 
 // Options say how a server is run.
 type Options struct {
-	// Program is the path of the server's binary; `make build/tools/faktory` builds it.
+	// Program is the path of the server's binary; `make faktory` builds it.
 	Program string
 	// Dir is where it stores what it has to keep. The path must be short: there is a socket in it.
 	Dir string
@@ -35,23 +37,41 @@ type Options struct {
 type Server struct {
 	Options
 	process *exec.Cmd
+	// ended is closed when the process has ended.
+	ended chan struct{}
 }
 
-// Start starts a server and waits until it answers.
+// Start starts a server and waits until it is up.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, fmt.Errorf("a Faktory server needs redis-server: %w; `make redis` installs it on Debian", err)
 	}
-	var err error
-	for _, address := range []*string{&o.Address, &o.Web} {
+	// Somebody else may take an address that was free a moment ago.
+	for range 3 {
+		s := &Server{Options: o}
+		err := s.findAddresses()
+		if err == nil {
+			err = s.Restart(ctx)
+		}
+		if err == nil {
+			return s, nil
+		}
+		if o.Address != "" && o.Web != "" || !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
+			return nil, err
+		}
+	}
+	return nil, errors.New("no address stays free for a Faktory server")
+}
+
+func (s *Server) findAddresses() (err error) {
+	for _, address := range []*string{&s.Address, &s.Web} {
 		if *address == "" {
 			if *address, err = freeAddress(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	s := &Server{Options: o}
-	return s, s.Restart(ctx)
+	return nil
 }
 
 // URL is what clients connect to.
@@ -63,22 +83,48 @@ func (s *Server) PID() int { return s.process.Process.Pid }
 // Restart starts a server that was stopped or killed, at the same addresses, with what it had stored.
 func (s *Server) Restart(ctx context.Context) error {
 	s.process = exec.Command(s.Program, "-b", s.Address, "-w", s.Web, "-d", filepath.Join(s.Dir, "db"), "-c", s.Dir, "-e", "development")
-	s.process.Stdout, s.process.Stderr = s.Log, s.Log
+	says := newBoot(s.Log)
+	s.process.Stdout, s.process.Stderr = says, says
+	// Whoever has inherited its output does not keep anybody waiting.
+	s.process.WaitDelay = time.Second
 	// A group of its own: its Redis is found by it when the server itself was killed.
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := s.process.Start(); err != nil {
+		s.process = nil
 		return fmt.Errorf("start the Faktory server: %w", err)
 	}
+	process, ended := s.process, make(chan struct{})
+	s.ended = ended
+	go func() {
+		defer close(ended)
+		_ = process.Wait() // what it has said tells more
+	}()
+	err := s.up(ctx, says)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("start the Faktory server at %s and %s: %w", s.Address, s.Web, err), s.Stop())
+	}
+	return err
+}
+
+// up waits until the server listens, and its page answers.
+func (s *Server) up(ctx context.Context, says *boot) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	select {
+	case <-says.ready:
+	case <-s.ended:
+		return errors.Join(errors.New("it has ended"), says.complaints())
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), says.complaints())
+	}
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Address)
-		if err == nil {
-			return conn.Close()
+		_, err := s.State()
+		if err == nil || says.complaints() != nil {
+			return says.complaints()
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("the Faktory server at %s does not answer: %w", s.Address, err), s.Stop())
+			return fmt.Errorf("its page does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond): // nothing tells when a port is there
 		}
 	}
@@ -95,12 +141,18 @@ func (s *Server) end(signal syscall.Signal) error {
 	if s.process == nil {
 		return nil
 	}
-	group := s.process.Process.Pid
-	err := s.process.Process.Signal(signal)
-	_ = s.process.Wait() // it was told to end
+	process := s.process.Process
 	s.process = nil
+	err := process.Signal(signal)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil // it has ended by itself
+	}
+	if signal != syscall.SIGKILL {
+		<-s.ended // it ends its Redis itself
+	}
 	for range 500 {
-		if syscall.Kill(-group, syscall.SIGTERM) != nil {
+		if syscall.Kill(-process.Pid, syscall.SIGTERM) != nil {
+			<-s.ended
 			return err
 		}
 		time.Sleep(20 * time.Millisecond) // nothing tells when somebody else's child is gone

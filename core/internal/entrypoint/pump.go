@@ -105,21 +105,18 @@ func (p *pump) takeAlong(ctx context.Context) {
 	})
 }
 
-// rest moves what is in the pipe and does not wait for more.
+// rest moves what is in the pipe and does not wait for more. It asks no deadline: that of the pipe has passed, and may be
+// set again at any moment.
 func (p *pump) rest(ctx context.Context) {
-	if p.from.SetReadDeadline(time.Time{}) != nil {
-		return
-	}
 	var err error
 	for left := leftBytes; err == nil && left > 0; left -= pumpBytes {
-		waitErr := p.conn.Read(func(fd uintptr) bool {
+		controlErr := p.conn.Control(func(fd uintptr) {
 			p.turn.Lock()
 			defer p.turn.Unlock()
 			n, readErr := readNow(fd, p.buf)
 			err = p.move(ctx, n, readErr)
-			return true
 		})
-		err = errors.Join(err, waitErr)
+		err = errors.Join(err, controlErr)
 	}
 }
 

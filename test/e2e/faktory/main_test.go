@@ -28,7 +28,7 @@ var root, _ = filepath.Abs("../../..")
 func TestMain(m *testing.M) {
 	for _, path := range []string{"bin/core", "bin/runner-helper", "bin/plugins/runner-source-faktory", "build/tools/faktory"} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
-			fmt.Fprintf(os.Stderr, "e2e: %v; run `make build build/tools/faktory`\n", err)
+			fmt.Fprintf(os.Stderr, "e2e: %v; run `make build faktory`\n", err)
 			os.Exit(1)
 		}
 	}
