@@ -42,16 +42,6 @@ type Runner struct {
 	DrainTimeout time.Duration `json:"drain_timeout"`
 }
 
-// Telemetry says where `core run` shows metrics and health.
-type Telemetry struct {
-	// Address is a host and a port; "" for nowhere.
-	Address string `json:"address"`
-	// Namespace is the first part of the metrics' names.
-	Namespace string `json:"namespace"`
-	// Pprof shows profiles of the process as well.
-	Pprof bool `json:"pprof"`
-}
-
 // Plugin pins a plugin, or grants it something, in all pipelines.
 type Plugin struct {
 	Name string

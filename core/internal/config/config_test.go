@@ -33,7 +33,7 @@ func TestLoad(t *testing.T) {
 	want := &Config{
 		Path:      path,
 		Runner:    Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
-		Telemetry: Telemetry{Address: "127.0.0.1:10354", Namespace: "opslevel_runner"},
+		Telemetry: Telemetry{Address: ":9090", Namespace: "jobs", Pprof: true},
 		Plugins: []*Plugin{{
 			Name:     "sanitize",
 			Checksum: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -67,7 +67,7 @@ func TestLoad(t *testing.T) {
 	if d := cmp.Diff(want, got, sameConfig); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":36:16" {
+	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":42:16" {
 		t.Errorf("the first on_error is at %s", r)
 	}
 }

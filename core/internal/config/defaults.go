@@ -42,11 +42,6 @@ func defaultRunner() Runner {
 	return Runner{Name: name, Concurrency: 3, DrainTimeout: 10 * time.Minute}
 }
 
-// defaultTelemetry has the port and the names of OpsLevel Runner, on this machine only.
-func defaultTelemetry() Telemetry {
-	return Telemetry{Address: "127.0.0.1:10354", Namespace: "opslevel_runner"}
-}
-
 func defaultDeliver() Deliver {
 	return Deliver{MaxBytes: 1_000_000, MaxInterval: 30 * time.Second, GiveUp: time.Hour}
 }

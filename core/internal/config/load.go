@@ -196,14 +196,6 @@ func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	return out
 }
 
-func (l *loader) telemetry(blocks []*hclsyntax.Block) {
-	l.config.Telemetry = defaultTelemetry()
-	if block := l.single(blocks); block != nil {
-		l.source.labels(block, 0, &l.diags)
-		l.settings(block, telemetrySettings, &l.config.Telemetry)
-	}
-}
-
 func (l *loader) runner(blocks []*hclsyntax.Block) {
 	l.config.Runner = defaultRunner()
 	block := l.single(blocks)

@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"path"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -92,11 +90,6 @@ var (
 		attribute("plugin_dir", pluginv1.Kind_KIND_STRING, notEmpty),
 		attribute("drain_timeout", pluginv1.Kind_KIND_DURATION, between(0, int64(24*time.Hour), durationText)),
 	}}
-	telemetrySettings = settings{arguments: []argument{
-		attribute("address", pluginv1.Kind_KIND_STRING, listenable),
-		attribute("namespace", pluginv1.Kind_KIND_STRING, matches(metricNamespace, "It is lower-case letters, digits and underscores, and starts with a letter.")),
-		attribute("pprof", pluginv1.Kind_KIND_BOOL, nil),
-	}}
 	pluginSettings = settings{arguments: []argument{
 		attribute("checksum", pluginv1.Kind_KIND_STRING, matches(checksum, "It is \"sha256:\" and 64 hexadecimal digits, as `core plugins list` prints it.")),
 		list("env", grantable),
@@ -139,9 +132,7 @@ var tools = stringMap("tools", tool.WrongName, func(v any) string {
 var (
 	runnerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 	checksum   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	// metricNamespace is the first part of the names of metrics.
-	metricNamespace = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-	envName         = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // schema returns the settings in the form that the decoder takes.
@@ -300,22 +291,6 @@ func grantable(v any) string {
 		return "It is the name of an environment variable: letters, digits and underscores, no digit first."
 	case strings.HasPrefix(text, "PLUGIN_") || strings.HasPrefix(text, "RUNNER_PLUGIN_"):
 		return "Variables that begin with PLUGIN_ or RUNNER_PLUGIN_ are set by core itself."
-	}
-	return ""
-}
-
-// listenable takes a host and a port to listen on; "" for none.
-func listenable(v any) string {
-	text, _ := v.(string)
-	if text == "" {
-		return ""
-	}
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return "It is a host and a port, such as 127.0.0.1:10354, or :10354 for all interfaces; \"\" serves nothing."
 	}
 	return ""
 }

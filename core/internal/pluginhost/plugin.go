@@ -119,7 +119,7 @@ func (p *Plugin) Connect(ctx context.Context) (*Connection, error) {
 func (p *Plugin) set(c *Connection, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if had, has := p.current != nil, c != nil; had != has && p.host.opts.Up != nil {
+	if had, has := p.current != nil && p.err == nil, c != nil && err == nil; had != has && p.host.opts.Up != nil {
 		p.host.opts.Up(p.found.Kind, p.found.Name, has)
 	}
 	p.current, p.err = c, err

@@ -10,123 +10,126 @@ import (
 	"time"
 )
 
-// checkTimeout bounds a check that is made because somebody asks.
+// checkTimeout bounds one check. A probe of Kubernetes waits one second by default; the answer that comes too late for
+// it is there for the next.
 const checkTimeout = 2 * time.Second
 
-// errUnknown is the state of what has been declared and not heard of.
+// maxWhyBytes bounds what a check may say.
+const maxWhyBytes = 300
+
+// errUnknown is the state of what was declared and not yet set.
 var errUnknown = errors.New("not ready yet")
 
-// Health knows whether a runner can do its work. All methods are safe for concurrent use, and do nothing on nil.
+// Health is whether the runner can do its work: the parts that have to be good, and what is wrong with those that are
+// not. It is safe for concurrent use; a nil one is always ready.
 type Health struct {
 	mu    sync.Mutex
-	names []string
 	parts map[string]*part
 }
 
 // part is one thing that has to be good.
 type part struct {
-	err error
-	// check is asked when the answer is older than every; nil for what is told by Set.
-	check func(ctx context.Context) error
-	every time.Duration
-	asked time.Time
-	// asking is held while check is asked, so that many who ask make one call.
-	asking sync.Mutex
+	err   error
+	check *check
 }
 
-// NewHealth returns a Health in which nothing has been declared.
+// State is how one part is.
+type State struct {
+	Name string
+	// Err is nil when it is good. Its text is one line, and bounded.
+	Err error
+}
+
+// NewHealth returns a Health with no parts, which is ready.
 func NewHealth() *Health { return &Health{parts: map[string]*part{}} }
 
-// Declare names a thing that has to be good: until Set says so, it is not.
+// Declare says that a part has to be good before the runner is ready. It is not until it is Set. One that is known
+// already stays as it is.
 func (h *Health) Declare(name string) {
-	if h != nil {
-		h.add(name, &part{err: errUnknown})
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.parts[name] == nil {
+		h.parts[name] = &part{err: errUnknown}
 	}
 }
 
-// Set says how a thing is; nil is good.
+// Set says how a part is; nil: good. It takes the place of a Check of that name.
 func (h *Health) Set(name string, err error) {
 	if h == nil {
 		return
 	}
-	h.Declare(name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.parts[name].err = err
+	h.parts[name] = &part{err: err}
 }
 
-// Check names a thing that is looked at when somebody asks, within two seconds; an answer stands for a while.
-func (h *Health) Check(name string, every time.Duration, check func(ctx context.Context) error) {
-	if h != nil {
-		h.add(name, &part{err: errUnknown, check: check, every: every})
+// Check adds a part that is asked when somebody wants to know. The answer holds for a time, so that probes, however many,
+// do not become load. The function is never called twice at once; the end of its context is 2 s away, and one that
+// does not heed it counts as not good.
+func (h *Health) Check(name string, every time.Duration, ask func(ctx context.Context) error) {
+	if h == nil {
+		return
 	}
-}
-
-func (h *Health) add(name string, p *part) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.parts[name] == nil {
-		h.parts[name] = p
-		h.names = append(h.names, name)
-		slices.Sort(h.names)
-	}
+	h.parts[name] = &part{check: &check{every: every, ask: ask}}
 }
 
-// State is how one thing is; a nil Err is good.
-type State struct {
-	Name string
-	Err  error
-}
-
-// States returns how all things are, by name. What has to be looked at is looked at at once.
+// States returns how each part is, by name. It asks the checks whose answers are too old, all at once, and returns
+// when they have answered or ctx ends.
 func (h *Health) States(ctx context.Context) []State {
 	if h == nil {
 		return nil
 	}
 	h.mu.Lock()
-	states := make([]State, len(h.names))
-	parts := make([]*part, len(h.names))
-	for i, name := range h.names {
-		states[i], parts[i] = State{Name: name}, h.parts[name]
+	states := make([]State, 0, len(h.parts))
+	checks := map[string]*check{}
+	for name, p := range h.parts {
+		states = append(states, State{Name: name, Err: p.err})
+		if p.check != nil {
+			checks[name] = p.check
+		}
 	}
 	h.mu.Unlock()
-	var wg sync.WaitGroup
-	for i, p := range parts {
-		wg.Go(func() { states[i].Err = h.look(ctx, p) })
+	slices.SortFunc(states, func(a, b State) int { return strings.Compare(a.Name, b.Name) })
+	var asked sync.WaitGroup
+	for i := range states {
+		if c := checks[states[i].Name]; c != nil {
+			asked.Go(func() { states[i].Err = c.answer(ctx) })
+		}
 	}
-	wg.Wait()
+	asked.Wait()
+	for i, s := range states {
+		if s.Err != nil {
+			states[i].Err = oneLine{s.Err}
+		}
+	}
 	return states
 }
 
-// look returns how a thing is.
-func (h *Health) look(ctx context.Context, p *part) error {
-	if p.check == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return p.err
-	}
-	p.asking.Lock()
-	defer p.asking.Unlock()
-	if time.Since(p.asked) < p.every {
-		return p.err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
-	defer cancel()
-	p.err = p.check(ctx)
-	p.asked = time.Now()
-	return p.err
-}
-
-// Ready returns nil when all is good, else what is not.
+// Ready returns nil when all parts are good, else what is wrong, a line for each part that is not.
 func (h *Health) Ready(ctx context.Context) error {
-	var bad []string
+	var errs []error
 	for _, s := range h.States(ctx) {
 		if s.Err != nil {
-			bad = append(bad, fmt.Sprintf("%s: %v", s.Name, s.Err))
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name, s.Err))
 		}
 	}
-	if bad == nil {
-		return nil
+	return errors.Join(errs...)
+}
+
+// oneLine is an error that fits on a line.
+type oneLine struct{ error }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	text := strings.ToValidUTF8(strings.Join(strings.Fields(e.error.Error()), " "), "?")
+	if len(text) > maxWhyBytes {
+		text = strings.ToValidUTF8(text[:maxWhyBytes], "") + "…"
 	}
-	return errors.New(strings.Join(bad, "\n"))
+	return text
 }

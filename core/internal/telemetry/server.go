@@ -4,116 +4,142 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// ServerOptions say what a Server shows.
+const (
+	// readTimeout bounds a request, which has no body.
+	readTimeout = 5 * time.Second
+	// writeTimeout bounds an answer, profileTimeout one of pprof, which may run for as long as it was asked to.
+	writeTimeout   = 30 * time.Second
+	profileTimeout = 3 * time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+	// maxScrapes bounds those that gather at once: one for each of a few Prometheus servers, and a person's.
+	maxScrapes = 8
+)
+
+// ServerOptions are what a Server is made of.
 type ServerOptions struct {
-	// Address is what it listens on, such as 127.0.0.1:10354.
+	// Address is "host:port"; with no host it is all interfaces. Empty: nothing is served.
 	Address string
-	// Pprof shows profiles of the process, which hold names and, in part, contents of its memory.
-	Pprof   bool
+	// Pprof serves Go's profiles under /debug/pprof/. They show what the process has in its memory to everyone who can
+	// reach the address.
+	Pprof bool
+	// Metrics and Health may be nil: there are no metrics then, and the runner is always ready.
 	Metrics *Metrics
 	Health  *Health
-	// Redact takes sensitive values out of what /readyz says; nil: it holds none.
+	// Redact takes sensitive values out of what /readyz says. Nil: there are none.
 	Redact func(string) string
+	// Logger may be nil.
 	Logger hclog.Logger
 }
 
-// Server shows metrics and health over HTTP: /metrics, /healthz, /readyz and, if asked for, /debug/pprof/.
+// Server serves /metrics, /healthz and /readyz. It is safe for concurrent use.
 type Server struct {
-	http     *http.Server
-	listener net.Listener
-	done     chan struct{}
+	http    *http.Server
+	address string
+	done    chan struct{}
 }
 
-// Listen starts a server.
-func Listen(o ServerOptions) (*Server, error) {
-	if o.Logger == nil {
-		o.Logger = hclog.NewNullLogger()
+// Listen begins to serve. An error says why the address cannot be had, and what to do.
+func Listen(options ServerOptions) (*Server, error) {
+	if options.Address == "" {
+		return &Server{}, nil
 	}
-	listener, err := net.Listen("tcp", o.Address)
+	if options.Logger == nil {
+		options.Logger = hclog.NewNullLogger()
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", options.Address)
 	if err != nil {
-		advice := "mend address in the block telemetry, or set it to \"\" to do without metrics"
-		if errors.Is(err, syscall.EADDRINUSE) {
-			advice = "another program has it; choose another address in the block telemetry, or set it to \"\" to do without metrics"
-		}
-		return nil, fmt.Errorf("serve metrics on %s: %w; %s", o.Address, err, advice)
+		return nil, explain(options.Address, err)
 	}
-	s := &Server{listener: listener, done: make(chan struct{})}
-	s.http = &http.Server{
-		Handler:           handler(o),
-		ErrorLog:          o.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		// A profile of half a minute is a usual one.
-		WriteTimeout:   time.Minute,
-		IdleTimeout:    2 * time.Minute,
-		MaxHeaderBytes: 16 << 10,
-	}
+	s := &Server{http: newHTTP(options), address: listener.Addr().String(), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			o.Logger.Error("metrics and health are no longer served", "error", err)
+			options.Logger.Error("metrics and health are not served any more", "address", s.address, "error", err)
 		}
 	}()
 	return s, nil
 }
 
-func handler(o ServerOptions) http.Handler {
+// explain says why an address cannot be had.
+func explain(address string, err error) error {
+	const advice = `set another address in the block telemetry of runner.hcl, or "" to serve nothing`
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("serve metrics and health: the address %s is in use by another process, maybe another runner: stop that one, or %s", address, advice)
+	}
+	return fmt.Errorf("serve metrics and health on %s: %w; %s", address, err, advice)
+}
+
+// newHTTP makes the server. It has a mux of its own: the default one is open to each package of the program.
+func newHTTP(options ServerOptions) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.Registry(), promhttp.HandlerOpts{
-		ErrorLog: o.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
-	}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(o, w, r) })
-	if o.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /healthz", alive)
+	mux.Handle("GET /readyz", &readiness{health: options.Health, redact: options.Redact})
+	if registry := options.Metrics.Registry(); registry != nil {
+		mux.Handle("GET /metrics", metricsHandler(registry, options.Logger))
 	}
-	return mux
+	write := writeTimeout
+	if options.Pprof {
+		write = profileTimeout
+		profiles(mux)
+	}
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      write,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          options.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+	}
 }
 
-// readyz answers with a line for each thing that has to be good.
-func readyz(o ServerOptions, w http.ResponseWriter, r *http.Request) {
-	var lines strings.Builder
-	code := http.StatusOK
-	for _, s := range o.Health.States(r.Context()) {
-		text := "ok"
-		if s.Err != nil {
-			code, text = http.StatusServiceUnavailable, strings.Join(strings.Fields(s.Err.Error()), " ")
-		}
-		fmt.Fprintf(&lines, "%s: %s\n", s.Name, text)
-	}
-	text := lines.String()
-	if o.Redact != nil {
-		text = o.Redact(text)
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = io.WriteString(w, text)
+// metricsHandler serves the metrics in Prometheus' text format. Not in that of OpenMetrics, though a server may ask for it:
+// there each counter's name ends with "_total", and those that were kept would have other names.
+func metricsHandler(registry *prometheus.Registry, logger hclog.Logger) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog:            logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             writeTimeout / 2,
+	})
 }
 
-// Addr is the address that the server listens on.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// profiles adds those of pprof, but the command line.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
 
-// Close ends the server; requests that are being answered have until the end of ctx.
+// Addr is the address that is served, with the port that the system has chosen for port 0; "" when nothing is.
+func (s *Server) Addr() string {
+	if s == nil {
+		return ""
+	}
+	return s.address
+}
+
+// Close lets the answers that are under way end, within ctx, and stops serving. A second call does nothing.
 func (s *Server) Close(ctx context.Context) error {
+	if s == nil || s.http == nil {
+		return nil
+	}
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		_ = s.http.Close()
+		err = errors.Join(err, s.http.Close())
 	}
 	<-s.done
 	return err

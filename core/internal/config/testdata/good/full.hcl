@@ -17,6 +17,12 @@ local {
   tools    = { opslevel-runner = "runner-source-faktory", both = "outer" }
 }
 
+telemetry {
+  address   = ":9090"
+  namespace = "jobs"
+  pprof     = true
+}
+
 plugin "sanitize" {
   checksum  = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   env       = ["SSL_CERT_FILE"]
