@@ -7,14 +7,19 @@ cd "$(dirname "$0")/../.."
 coproc SERVER { exec setsid build/faktory-serve -address "$FAKTORY" -web "$WEB"; }
 faktory=$SERVER_PID
 trap 'kill -TERM "$faktory" 2>/dev/null || true; wait "$faktory" 2>/dev/null || true' EXIT
-# Core ends by itself; this script goes on then.
-trap : INT TERM
 
-read -r where <&"${SERVER[0]}"
+# It says where it is once it is up, or else on stderr why it is not.
+read -r where <&"${SERVER[0]}" || exit 1
 echo "$where"
 export FAKTORY_URL="tcp://$FAKTORY" RUNNER_EXECUTOR="$EXECUTOR"
 echo "Push jobs with: make enqueue N=5"
 echo "Ctrl-C lets running jobs finish; a second one ends them."
-bin/core run -c "$CONFIG" &
+
+# Core hears of Ctrl-C by itself, and of all else that may end this script from here. It ends in order, and then this does.
+(trap '' HUP; exec bin/core run -c "$CONFIG") &
 core=$!
-while kill -0 "$core" 2>/dev/null; do wait "$core" || true; done
+trap : INT
+trap 'kill -TERM "$core" 2>/dev/null || true' TERM HUP
+code=0
+while kill -0 "$core" 2>/dev/null; do wait "$core" && code=0 || code=$?; done
+exit "$code"

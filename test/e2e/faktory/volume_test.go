@@ -35,7 +35,7 @@ func TestStalledPush(t *testing.T) {
 	w.proxy.Release()
 	lines, outcomes := 0, []string(nil)
 	seen := map[string]bool{}
-	deadline := time.Now().Add(5 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	for len(outcomes) == 0 {
 		list, err := w.server.FollowUps(context.Background())
 		must(t, err)
