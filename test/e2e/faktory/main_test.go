@@ -121,6 +121,27 @@ func (b *syncBuffer) String() string {
 // run starts a runner, and waits until it is ready.
 func (w *world) run(s settings) *runner {
 	w.Helper()
+	r := w.launch(s)
+	r.serves()
+	w.eventually("the runner is ready", func() bool { r.lives(); return r.ready() })
+	return r
+}
+
+// serves waits until the runner tells of its health.
+func (r *runner) serves() {
+	r.Helper()
+	r.eventually("the runner tells of its health", func() bool {
+		r.lives()
+		if m := served.FindStringSubmatch(r.log.String()); m != nil {
+			r.metrics = "http://" + m[1]
+		}
+		return r.metrics != ""
+	})
+}
+
+// launch starts a runner.
+func (w *world) launch(s settings) *runner {
+	w.Helper()
 	if s.concurrency == 0 {
 		s.concurrency = 5
 	}
@@ -173,13 +194,6 @@ pipeline "default" {
 		if w.Failed() {
 			w.Logf("the runner's log:\n%s", r.log)
 		}
-	})
-	w.eventually("the runner is ready", func() bool {
-		r.lives()
-		if m := served.FindStringSubmatch(r.log.String()); m != nil {
-			r.metrics = "http://" + m[1]
-		}
-		return r.metrics != "" && r.ready()
 	})
 	return r
 }
@@ -248,9 +262,15 @@ func (r *runner) started(n int) {
 	r.eventually(fmt.Sprint(n, " jobs have started"), func() bool { return strings.Count(r.log.String(), "job started:") >= n })
 }
 
+// most is what core may need, in MiB, whatever a job prints, however slow the server is and whatever has happened.
+const most = 150
+
 // stop tells the runner to stop, and waits until it has.
 func (r *runner) stop() {
 	r.Helper()
+	if peak := r.peak(); peak > most {
+		r.Errorf("core has needed %d MiB, want %d at most", peak, most)
+	}
 	must(r.T, r.cmd.Process.Signal(syscall.SIGTERM))
 	r.ended(0)
 }
