@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ func runRun(ctx context.Context, a *app, flags runFlags) error {
 // command's context.
 func secondSignal() (again <-chan struct{}, release func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, stopSignals()...)
 	second, quit := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer signal.Stop(signals)
