@@ -265,6 +265,23 @@ func TestFaktoryJobThatCannotRun(t *testing.T) {
 	}
 }
 
+// TestFaktoryPodIsDeleted: a job that has run is acknowledged, though nobody knows how it ended: it must not run twice.
+func TestFaktoryPodIsDeleted(t *testing.T) {
+	t.Parallel()
+	v := newSpace(t, nil).serve(1, "", "")
+	jid, err := v.server.Push("legacy", nil, map[string]any{"image": busybox, "commands": []string{"echo begin", "sleep 600"}})
+	v.must(err)
+	v.until("a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
+	v.forceDelete(v.anyPod())
+	if job := v.results(1)[jid]; !slices.Equal(job.Outcomes, []string{"failed"}) || !strings.Contains(strings.Join(job.Lines, "\n"), "(pod_deleted)") {
+		t.Errorf("the outcomes are %q, the log %q", job.Outcomes, job.Lines)
+	}
+	v.stop(0)
+	if state, err := v.server.State(); err != nil || state.Failures+state.Sets["retries"]+state.Sets["working"] != 0 {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
 // TestFaktoryTwoSignals: core ends at once, and its pod goes on, with all that the next runner has to know of it.
 func TestFaktoryTwoSignals(t *testing.T) {
 	t.Parallel()
