@@ -57,17 +57,22 @@ type app struct {
 // or SIGHUP cancels the command's context; a second one ends the process at once, as the system does by default. A SIGHUP
 // that core was started to ignore, as nohup does, stays ignored.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	// When nobody reads the output any more, as behind `head`, the write fails, and core cleans up after itself; the signal
 	// would end it on the spot. To ignore it instead would have the job's processes ignore it, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return run(ctx, args, streams{in: stdin, out: stdout, err: stderr})
+}
+
+// stopSignals are those that tell core to stop.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // run is Main without signals.

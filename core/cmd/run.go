@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +48,8 @@ func newRun(a *app) *cobra.Command {
 }
 
 func runRun(ctx context.Context, a *app, flags runFlags) error {
-	again := secondSignal(ctx)
+	again, release := secondSignal()
+	defer release()
 	s := &service{app: a, closed: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
@@ -66,24 +66,25 @@ func runRun(ctx context.Context, a *app, flags runFlags) error {
 	}
 }
 
-// secondSignal returns a channel that is closed when core is told to stop once more after ctx has ended.
-func secondSignal(ctx context.Context) <-chan struct{} {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	again := make(chan struct{})
+// secondSignal returns a channel that is closed when core is told to stop a second time; the first signal ends the
+// command's context.
+func secondSignal() (again <-chan struct{}, release func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, stopSignals()...)
+	second, quit := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer signal.Stop(signals)
-		<-ctx.Done()
-		// The first one may come here before ctx knows of it, or after.
-		for n := 0; ; n++ {
-			<-signals
-			if n > 0 {
-				close(again)
+		// The first one comes here, too.
+		for range 2 {
+			select {
+			case <-signals:
+			case <-quit:
 				return
 			}
 		}
+		close(second)
 	}()
-	return again
+	return second, func() { close(quit) }
 }
 
 // service is what `run` is made of.

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -22,7 +23,7 @@ const startTimeout = 30 * time.Second
 const closeTimeout = 30 * time.Second
 
 // drainTimeout is what the log of a job that has been ended has, after the job's own grace, to be read, processed and
-// delivered.
+// delivered, unless the Run says otherwise.
 const drainTimeout = 15 * time.Second
 
 // Run is all that one run of one job takes.
@@ -45,6 +46,10 @@ type Run struct {
 	Observe func(from, to string, records, bytes int)
 	// Grace is the time between TERM and KILL when the job is ended early.
 	Grace time.Duration
+	// ShipTimeout is what the log of a job that was ended early has, after Grace, to be delivered; 0: 15 s.
+	ShipTimeout time.Duration
+	// Hurry, closed, gives up the log of a job that was ended early at once. May be nil.
+	Hurry <-chan struct{}
 	// Redact takes the job's sensitive values out of what core and the executor say of the job. Nil: it has none.
 	Redact func(string) string
 	// Logger may be nil.
@@ -165,14 +170,17 @@ func (r *Run) endEarly(early context.Context, run executor.Run, ended <-chan str
 	default:
 	}
 	run.Cancel(r.Grace)
-	limit := r.Grace + drainTimeout
+	begun, limit := time.Now(), r.Grace+cmp.Or(r.ShipTimeout, drainTimeout)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		abandon(fmt.Errorf("job %q was ended early, but its log was not delivered within %s; the rest of it is lost", r.Job.ID, limit))
+	case <-r.Hurry:
 	case <-ended:
+		return
 	}
+	abandon(fmt.Errorf("job %q was ended early, but its log was not delivered within %s; the rest of it is lost",
+		r.Job.ID, time.Since(begun).Round(time.Second)))
 }
 
 // follow passes the run's statuses on; the channel is closed after the last one, or when ctx ends.

@@ -97,7 +97,8 @@ type serving struct {
 	// life is the context of all jobs; end ends them.
 	life context.Context //nolint:containedctx // it spans all goroutines of Serve
 	end  context.CancelCauseFunc
-	// patience ends when a result that could not be reported is given up because the runner stops.
+	// hurry is closed when logs of jobs that were ended are given up because the runner stops; patience ends when results are.
+	hurry    chan struct{}
 	patience context.Context //nolint:containedctx // as life
 	giveUp   context.CancelFunc
 
@@ -110,7 +111,7 @@ func newServing(s *Service) *serving {
 	if s.Logger == nil {
 		s.Logger = hclog.NewNullLogger()
 	}
-	v := &serving{Service: s, jobs: map[*task]bool{}, workers: make([]bool, s.Concurrency)}
+	v := &serving{Service: s, hurry: make(chan struct{}), jobs: map[*task]bool{}, workers: make([]bool, s.Concurrency)}
 	v.life, v.end = context.WithCancelCause(context.Background())
 	v.patience, v.giveUp = context.WithCancel(context.Background())
 	s.Metrics.Concurrency(s.Concurrency)
@@ -149,7 +150,14 @@ func (v *serving) awaitDrained(over <-chan struct{}) {
 	for i := range v.Pipelines {
 		grace = max(grace, v.Pipelines[i].Grace)
 	}
-	timer.Reset(grace + drainTimeout + reportGrace)
+	timer.Reset(grace + drainTimeout)
+	select {
+	case <-over:
+		return
+	case <-timer.C:
+	}
+	close(v.hurry)
+	timer.Reset(reportGrace)
 	select {
 	case <-over:
 	case <-timer.C:

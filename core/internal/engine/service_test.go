@@ -324,6 +324,43 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestLostPod: a job that has run, and of whose end there is no evidence, is not told as one that was not run.
+func TestLostPod(t *testing.T) {
+	f := newFakeSource(t)
+	e := newExecutors().first(&script{
+		statuses: []executor.Status{{Phase: executor.Running, Time: time.Now()}}, resultErr: fmt.Errorf("the node is gone"), runs: true,
+	})
+	f.add("1")
+	go func() {
+		<-e.started
+		time.Sleep(50 * time.Millisecond) // until the status has come
+		e.end()
+	}()
+	serve(t, t.Context(), newService(f, e))
+	if r := wantReport(t, f, "1", job.Failed, job.ReasonInfrastructure); !r.GetInfrastructure() || r.GetStartedAt() == nil {
+		t.Errorf("the report is %v", r)
+	}
+}
+
+// TestSourceAwayAtTheEnd: a job that is ended while its source is away waits for it with its log and its result.
+func TestSourceAwayAtTheEnd(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().first(&script{lines: []string{"a"}, runs: true, canceled: canceled})
+	for range 6 {
+		f.appendErr = append(f.appendErr, errAway)
+	}
+	f.offer(&pluginv1.JobsResponse_Offer{
+		Job:      &pluginv1.Job{Key: &pluginv1.JobKey{Id: "1"}, Image: "x", Commands: []string{"true"}},
+		Deadline: deadlineIn(time.Millisecond),
+	})
+	s := newService(f, e)
+	s.Pipelines[0].Grace = time.Millisecond
+	serve(t, t.Context(), s)
+	wantReport(t, f, "1", job.ExecutionTimeout, job.ReasonReserved)
+	if f.logs["1"][0] != "a" {
+		t.Errorf("the log is %q", f.logs["1"])
+	}
+}
+
 // TestPanic: a bug that shows in one job ends that one only.
 func TestPanic(t *testing.T) {
 	f, e := newFakeSource(t), newExecutors().first(&script{panics: true})

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -34,6 +36,10 @@ type task struct {
 	begun  time.Time
 	finish sync.Once
 	phase  *telemetry.PhaseGauge
+	// ran is when the job was seen to run, nil before that.
+	ran atomic.Pointer[time.Time]
+	// reported says that its result was told, or could not be.
+	reported atomic.Bool
 
 	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
 	// take them; lost counts lines that it has not taken and why says why not.
@@ -119,8 +125,7 @@ func (t *task) do() (summary Summary, err error) {
 		if p := recover(); p != nil {
 			t.logger.Error("panic in core, please report it; the job is given up and all others go on",
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			summary = Summary{Result: infrastructure("core has a bug: it panicked while it ran the job")}
-			err = t.report(summary)
+			summary, err = t.giveUp("core has a bug: it panicked while it ran the job")
 		}
 	}()
 	p := t.in.pipeline
@@ -139,14 +144,28 @@ func (t *task) do() (summary Summary, err error) {
 		Explain:  true,
 		Observe:  t.observe,
 		Grace:    p.Grace,
-		Redact:   t.redact.String,
-		Logger:   t.logger,
+		// What the source does not take for too long is given up where it is sent.
+		ShipTimeout: p.GiveUp + drainTimeout,
+		Hurry:       t.in.serving.hurry,
+		Redact:      t.redact.String,
+		Logger:      t.logger,
 	}
 	summary, err = run.Do(t.ctx)
-	if err != nil {
-		t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
+	if err == nil {
+		return summary, nil
+	}
+	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
+	if !t.reported.Load() {
+		why, _, _ := strings.Cut(t.redact.String(err.Error()), "\n") // behind the first line there may be a stack
+		return t.giveUp(why)
 	}
 	return summary, err
+}
+
+// giveUp reports a job of whose end nothing is known.
+func (t *task) giveUp(why string) (Summary, error) {
+	summary := Summary{Result: infrastructure(why)}
+	return summary, t.report(summary)
 }
 
 // executor returns the pipeline's, or, for a job of a bad shape, one that says so.
@@ -159,6 +178,9 @@ func (t *task) executor() executor.Executor {
 
 // status follows what the job is doing.
 func (t *task) status(s executor.Status) {
+	if s.Phase == executor.Running {
+		t.ran.CompareAndSwap(nil, &s.Time)
+	}
 	t.phase.Set(string(s.Phase), s.Reason)
 	t.logger.Debug("job status", "phase", string(s.Phase), "reason", s.Reason, "message", s.Message)
 }
@@ -253,8 +275,11 @@ func (t *task) report(summary Summary) error {
 		Infrastructure: summary.Result.Reason.Info().Infrastructure,
 		FinishedAt:     timestamppb.Now(),
 	}
+	t.reported.Store(true)
 	if !summary.Started.IsZero() {
 		request.StartedAt, request.FinishedAt = timestamppb.New(summary.Started), timestamppb.New(summary.Finished)
+	} else if ran := t.ran.Load(); ran != nil {
+		request.StartedAt = timestamppb.New(*ran) // it has run, though there is no record of its end
 	}
 	begun, said := time.Now(), false
 	err := t.in.call(t.in.serving.patience, "Report", func(ctx context.Context, client pluginv1.SourceClient) error {

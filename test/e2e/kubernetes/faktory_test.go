@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +65,7 @@ runner {
   plugin_dir  = %q
 }
 telemetry {
-  address = ""
+  address = "127.0.0.1:0"
 }
 kubernetes {
 %s
@@ -140,6 +143,23 @@ func (v *service) results(n int) faktory.Heard {
 	return heard
 }
 
+// get asks the server of metrics and health.
+func (v *service) get(path string) string {
+	v.t.Helper()
+	m := served.FindStringSubmatch(v.text())
+	if m == nil {
+		v.t.Fatal("core does not say where its metrics are")
+	}
+	response, err := http.Get("http://" + m[1] + path)
+	v.must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	v.must(err)
+	return string(text)
+}
+
+var served = regexp.MustCompile(`serving metrics and health: address=(\S+)`)
+
 // TestFaktoryJobs: fifty jobs of `make enqueue` run in pods, and the application hears of each.
 func TestFaktoryJobs(t *testing.T) {
 	t.Parallel()
@@ -164,6 +184,12 @@ args:
 		t.Fatalf("%v: %s", err, out)
 	}
 	heard := v.results(50)
+	if text := v.get("/readyz"); text != "cluster of default: ok\nplugins: ok\nsource faktory of default: ok\n" {
+		t.Errorf("readiness is %q", text)
+	}
+	if text := v.get("/metrics"); !strings.Contains(text, `opslevel_runner_pod_start_duration_seconds_count{pipeline="default"} 50`) {
+		t.Error("the starts of fifty pods are not counted")
+	}
 	for _, jid := range jids {
 		job := heard[jid]
 		if job == nil {
@@ -236,6 +262,23 @@ func TestFaktoryJobThatCannotRun(t *testing.T) {
 			}
 			v.stop(0)
 		})
+	}
+}
+
+// TestFaktoryPodIsDeleted: a job that has run is acknowledged, though nobody knows how it ended: it must not run twice.
+func TestFaktoryPodIsDeleted(t *testing.T) {
+	t.Parallel()
+	v := newSpace(t, nil).serve(1, "", "")
+	jid, err := v.server.Push("legacy", nil, map[string]any{"image": busybox, "commands": []string{"echo begin", "sleep 600"}})
+	v.must(err)
+	v.until("a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
+	v.forceDelete(v.anyPod())
+	if job := v.results(1)[jid]; !slices.Equal(job.Outcomes, []string{"failed"}) || !strings.Contains(strings.Join(job.Lines, "\n"), "(pod_deleted)") {
+		t.Errorf("the outcomes are %q, the log %q", job.Outcomes, job.Lines)
+	}
+	v.stop(0)
+	if state, err := v.server.State(); err != nil || state.Failures+state.Sets["retries"]+state.Sets["working"] != 0 {
+		t.Errorf("the state is %+v, %v", state, err)
 	}
 }
 
