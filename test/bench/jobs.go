@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -25,11 +26,13 @@ const (
 type jobsMeasured struct {
 	perSecond, peak              float64
 	core, jobs, plugins, faktory float64
+	// busy is how many CPUs all of these kept busy: as many as there are when CPU time is what bounds the jobs.
+	busy float64
 }
 
 // measureJobs measures `core run` with jobs of a real Faktory queue, on this machine.
 func measureJobs(ctx context.Context, dir string, t *table) error {
-	var perSecond, peak, core, jobs, plugins, server measure.Series
+	var perSecond, peak, core, jobs, plugins, server, busy measure.Series
 	for i := range jobRuns {
 		m, err := runJobs(ctx, filepath.Join(dir, fmt.Sprint("jobs", i)))
 		if err != nil {
@@ -37,6 +40,7 @@ func measureJobs(ctx context.Context, dir string, t *table) error {
 		}
 		perSecond, peak = append(perSecond, m.perSecond), append(peak, m.peak)
 		core, jobs, plugins, server = append(core, m.core), append(jobs, m.jobs), append(plugins, m.plugins), append(server, m.faktory)
+		busy = append(busy, m.busy)
 	}
 	t.add(fmt.Sprintf("core run, %d jobs, %d at once", jobCount, jobConcurrency), "jobs/s", perSecond.Max(), perSecond.Median())
 	t.add("core run, peak memory of core", "MiB", peak.Min(), peak.Median())
@@ -44,6 +48,7 @@ func measureJobs(ctx context.Context, dir string, t *table) error {
 	t.add("core run, CPU of the jobs' processes", "s", jobs.Min(), jobs.Median())
 	t.add("core run, CPU of the plugins", "s", plugins.Min(), plugins.Median())
 	t.add("core run, CPU of Faktory and Redis", "s", server.Min(), server.Median())
+	t.add(fmt.Sprintf("core run, CPUs that all of this keeps busy, of %d", runtime.NumCPU()), "", busy.Max(), busy.Median())
 	return nil
 }
 
@@ -103,7 +108,8 @@ func (m *jobsMeasured) watch(ctx context.Context, server *faktory.Server, core i
 		case <-time.After(5 * time.Millisecond): // the server tells nobody
 		}
 	}
-	m.perSecond = jobCount / time.Since(begun).Seconds()
+	took := time.Since(begun).Seconds()
+	m.perSecond = jobCount / took
 	own, err := measure.ProcessOf(core)
 	if err != nil {
 		return err
@@ -111,6 +117,7 @@ func (m *jobsMeasured) watch(ctx context.Context, server *faktory.Server, core i
 	m.core, m.jobs, m.peak = own.CPU.Seconds(), own.ChildrenCPU.Seconds(), float64(own.Peak)/(1<<20)
 	m.plugins = cpuOf(measure.Children(core))
 	m.faktory = cpuOf(append(measure.Children(server.PID()), server.PID()))
+	m.busy = (m.core + m.jobs + m.plugins + m.faktory) / took
 	return nil
 }
 
