@@ -62,7 +62,7 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 // patience is how long a fetch that core has no use for any more is waited for. A server answers within FetchWait, so it
 // is broken off only if it was sent at the very moment: then a runner that was told to stop, and has nothing to do, would
 // take more than the two seconds that people give it.
-const patience = faktory.FetchWait - 200*time.Millisecond
+const patience = faktory.FetchWait - 300*time.Millisecond
 
 var errBrokenOff = errors.New("the fetch was broken off")
 
