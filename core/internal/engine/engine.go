@@ -1,5 +1,9 @@
-// Package engine is the life of one job from the moment that it is known to its result: it starts the job in an
-// executor, carries its log through the pipeline, and holds the result against the evidence.
+// Package engine is the life of jobs. A Run is that of one, from the moment that it is known to its result: it starts the
+// job in an executor, carries its log through the pipeline, and holds the result against the evidence. A Service takes
+// jobs from sources, as many at once as there are slots, runs each, and gives logs and results back, until it is drained.
+//
+//	Service ─ intake (one a source: the stream Jobs) ─ task (one a job: delivery, report) ─ Run
+//	        └ slots (divided between the intakes)
 package engine
 
 import (

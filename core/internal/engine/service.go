@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -212,6 +211,3 @@ func (v *serving) redactJobs() {
 	}
 	v.Redact.Set(jobs...)
 }
-
-// errSourceGone says that a source could not be asked for the state of things.
-var errSourceGone = errors.New("the source does not answer")
