@@ -43,8 +43,8 @@ type intake struct {
 	deadline time.Time
 	// connected is closed, and made anew, whenever there is news that the source may work again.
 	connected chan struct{}
-	// up is what the source has said last of its remote system.
-	up bool
+	// known and up are what the source has said last of its remote system.
+	known, up bool
 }
 
 func newIntake(v *serving, p *Pipeline, slots *slots) *intake {
@@ -149,17 +149,17 @@ func (in *intake) status(up bool, why string) {
 	}
 	in.serving.Health.Set(in.healthName(), err)
 	in.mu.Lock()
-	was := in.up
-	in.up = up
+	news := !in.known || in.up != up
+	in.known, in.up = true, up
 	in.mu.Unlock()
 	if up {
 		in.hope()
 	}
 	switch {
-	case up && !was:
+	case up && news:
 		in.logger.Info("the source is connected")
-	case !up && was:
-		in.logger.Warn("the source is not connected", "error", why)
+	case news:
+		in.logger.Warn("the source is not connected; it is tried again", "error", why)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -381,6 +383,27 @@ func TestStartFailsInService(t *testing.T) {
 	}
 	if log := strings.Join(f.logs["1"], "\n"); !strings.Contains(log, "the job could not be started: no namespaces here") {
 		t.Errorf("the log is %q", log)
+	}
+}
+
+// TestConnectionIsLogged: people hear of a source that is away from the start, and of each change after that, once.
+func TestConnectionIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s := newService(newFakeSource(t), newExecutors())
+	s.Logger = hclog.New(&hclog.LoggerOptions{Output: &log})
+	in := newServing(s).intakes[0]
+	for _, up := range []bool{false, false, true, true, false} {
+		in.status(up, "connection refused")
+	}
+	want := []string{"not connected", "is connected", "not connected"}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("the log is %q", lines)
+	}
+	for i, text := range want {
+		if !strings.Contains(lines[i], text) {
+			t.Errorf("line %d is %q, want %q", i, lines[i], text)
+		}
 	}
 }
 
