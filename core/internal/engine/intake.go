@@ -216,7 +216,7 @@ func (in *intake) session() error {
 	if err := stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Hello_{Hello: hello}}); err != nil {
 		return conn.Explain(ctx, "Jobs", err)
 	}
-	s := &session{intake: in, conn: conn, stream: stream, messages: make(chan *pluginv1.JobsResponse), broken: make(chan error, 1)}
+	s := &session{intake: in, conn: conn, stream: stream, messages: make(chan *pluginv1.JobsResponse), broken: make(chan error, 1), renewed: time.Now()}
 	go s.receive(ctx)
 	in.lane.opened()
 	defer in.lane.closed()

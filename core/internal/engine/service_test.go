@@ -16,6 +16,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/telemetry"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -141,7 +142,8 @@ func TestSecondDelivery(t *testing.T) {
 	f.offer(second)
 	f.add("2")
 	go func() {
-		for <-e.started != "2" {
+		for range 2 { // in whatever order
+			<-e.started
 		}
 		e.end()
 	}()
@@ -219,6 +221,53 @@ func TestSourceNeverTakes(t *testing.T) {
 	if !strings.Contains(log, "are missing: the source did not take them for 1ns: AppendLogs: rpc error: code = Unknown desc = the remote system is away") {
 		t.Errorf("the log is %q", log)
 	}
+}
+
+// TestLastLinesAreLost: when no line comes after those that are lost, the note comes with the result.
+func TestLastLinesAreLost(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.appendErr = []error{errAway}
+	f.add("1")
+	s := newService(f, e)
+	s.Pipelines[0].GiveUp = time.Nanosecond
+	serve(t, t.Context(), s)
+	wantReport(t, f, "1", job.Success, "")
+	log := f.logs["1"]
+	if len(log) != 1 || !strings.HasPrefix(log[0], "[runner] 1 last lines are missing: the source did not take them for 1ns: ") {
+		t.Errorf("the log is %q", log)
+	}
+	if last := f.appends[len(f.appends)-1]; last.GetFirstLine() != 2 {
+		t.Errorf("the note is line %d", last.GetFirstLine())
+	}
+}
+
+// TestSlotsAreShown: the metrics follow the jobs that run, also when no Credit is due.
+func TestSlotsAreShown(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors().first(&script{runs: true, result: succeeded})
+	f.endless = true // a source that drains is sent a Credit
+	f.add("1")
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newService(f, e)
+	s.Metrics = telemetry.NewMetrics(telemetry.Options{Namespace: "x"})
+	go func() {
+		<-e.started
+		defer cancel()
+		defer e.end()
+		for range 200 {
+			families, err := s.Metrics.Registry().Gather()
+			if err != nil {
+				t.Error(err)
+			}
+			for _, family := range families {
+				if family.GetName() == "x_slots_in_use" && family.GetMetric()[0].GetGauge().GetValue() == 1 {
+					return
+				}
+			}
+			time.Sleep(5 * time.Millisecond) // a gauge tells nobody
+		}
+		t.Error("a job runs, and no slot is in use")
+	}()
+	serve(t, ctx, s)
 }
 
 // TestSourceRefuses: lines that the source refuses are named in the log.
@@ -416,6 +465,8 @@ func TestRenew(t *testing.T) {
 	go func() {
 		<-e.started
 		for {
+			// Other events, more often than the lease asks for a Renew, do not put it off.
+			f.say(&pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Status_{Status: &pluginv1.JobsResponse_Status{Connected: true}}})
 			f.mu.Lock()
 			n := f.renewals
 			f.mu.Unlock()

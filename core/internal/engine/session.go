@@ -20,6 +20,8 @@ type session struct {
 	stream   pluginv1.Source_JobsClient
 	messages chan *pluginv1.JobsResponse
 	broken   chan error
+	// renewed is when leases were last renewed.
+	renewed time.Time
 }
 
 // receive hands on what the source says.
@@ -51,7 +53,7 @@ func (s *session) run(ctx context.Context) error {
 			return s.close()
 		}
 		if wait, due := s.lease(); due {
-			renew.Reset(wait)
+			renew.Reset(max(0, time.Until(s.renewed.Add(wait)))) // other events do not put it off
 		}
 		var late <-chan time.Time
 		if wait := s.claimsWait(); wait > 0 {
@@ -96,11 +98,11 @@ func (s *session) send() error {
 		}
 	}
 	credit := s.lane.credit()
+	running, granted := s.lane.state()
+	s.serving.Metrics.Slots(s.pipeline.labels(), running, granted)
 	if credit == nil {
 		return nil
 	}
-	running, granted := s.lane.state()
-	s.serving.Metrics.Slots(s.pipeline.labels(), running, granted)
 	if err := s.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{Credit: credit}}); err != nil {
 		return s.sendError(err)
 	}
@@ -222,6 +224,7 @@ func (s *session) lease() (wait time.Duration, due bool) {
 }
 
 func (s *session) renew() {
+	s.renewed = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keys []*pluginv1.JobKey

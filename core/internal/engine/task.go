@@ -42,10 +42,11 @@ type task struct {
 	reported atomic.Bool
 
 	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
-	// take them; lost counts lines that it has not taken and why says why not.
+	// take them; lost counts lines that it has not taken and why says why not; next is the number of the next line.
 	outage time.Time
 	lost   uint64
 	why    string
+	next   uint64
 }
 
 func newTask(in *intake, o *offer) *task {
@@ -56,7 +57,7 @@ func newTask(in *intake, o *offer) *task {
 		ctx, t.undate = context.WithDeadlineCause(ctx, at, &End{
 			Outcome: job.ExecutionTimeout, Reason: job.ReasonReserved,
 			Message: fmt.Sprintf("the job was ended after %s, before its lifetime of %s was over: the source has reserved it for no longer, and would have handed it out again",
-				time.Until(at).Round(time.Second), in.pipeline.Lifetime),
+				max(0, time.Until(at)).Round(time.Second), in.pipeline.Lifetime),
 		})
 	}
 	t.ctx, t.end = context.WithCancelCause(ctx)
@@ -79,7 +80,7 @@ func (t *task) run() {
 	t.phase.Set(string(executor.Pending), "")
 	summary, err := t.do()
 	if err != nil && summary.Result.Outcome == "" {
-		summary.Result = infrastructure(t.redact.String(err.Error()))
+		summary.Result = infrastructure(t.clean(err))
 	}
 	t.finished(summary)
 }
@@ -156,7 +157,9 @@ func (t *task) do() (summary Summary, err error) {
 	}
 	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
 	if !t.reported.Load() {
-		why, _, _ := strings.Cut(t.redact.String(err.Error()), "\n") // behind the first line there may be a stack
+		stop()
+		delivery.Wait()                              // what it has lost is to be told, too
+		why, _, _ := strings.Cut(t.clean(err), "\n") // behind the first line there may be a stack
 		return t.giveUp(why)
 	}
 	return summary, err
@@ -209,6 +212,7 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 	request := &pluginv1.AppendLogsRequest{
 		Job: t.key(), Handle: t.handle, FirstLine: chunk.FirstLine, SentAt: timestamppb.New(chunk.Made), Lines: chunk.Lines,
 	}
+	t.next = chunk.FirstLine + uint64(len(chunk.Lines))
 	var answer *pluginv1.AppendLogsResponse
 	err := t.in.call(ctx, "AppendLogs", func(ctx context.Context, client pluginv1.SourceClient) (err error) {
 		answer, err = client.AppendLogs(ctx, request)
@@ -255,7 +259,7 @@ func (t *task) lose(chunk pipeline.Chunk, err error) {
 // missing are lines that say which lines of the log the source does not have.
 func (t *task) missing(answer *pluginv1.AppendLogsResponse) (notes []string) {
 	if t.lost > 0 {
-		notes = append(notes, fmt.Sprintf("%d lines before these are missing: the source did not take them for %s: %s", t.lost, t.in.pipeline.GiveUp, t.why))
+		notes = append(notes, t.lostNote("lines before these"))
 		t.lost = 0
 	}
 	for _, r := range answer.GetRefused() {
@@ -265,6 +269,21 @@ func (t *task) missing(answer *pluginv1.AppendLogsResponse) (notes []string) {
 		t.logger.Error("the source has refused lines of the job's log", "first_line", r.GetFirstLine(), "lines", r.GetCount(), "error", why)
 	}
 	return notes
+}
+
+func (t *task) lostNote(which string) string {
+	return fmt.Sprintf("%d %s are missing: the source did not take them for %s: %s", t.lost, which, t.in.pipeline.GiveUp, t.why)
+}
+
+// lastNote is the line that a log ends with whose last lines are lost, nil when they are not. The source gets it together
+// with the result, if it takes any.
+func (t *task) lastNote() *pluginv1.AppendLogsRequest {
+	if t.lost == 0 {
+		return nil
+	}
+	return &pluginv1.AppendLogsRequest{
+		Job: t.key(), Handle: t.handle, FirstLine: t.next, SentAt: timestamppb.Now(), Lines: [][]byte{[]byte("[runner] " + t.lostNote("last lines"))},
+	}
 }
 
 // report gives the job's result to the source, and its slot to another job: what is still to be removed holds up nobody.
@@ -282,7 +301,13 @@ func (t *task) report(summary Summary) error {
 		request.StartedAt = timestamppb.New(*ran) // it has run, though there is no record of its end
 	}
 	begun, said := time.Now(), false
+	note := t.lastNote()
 	err := t.in.call(t.in.serving.patience, "Report", func(ctx context.Context, client pluginv1.SourceClient) error {
+		if note != nil {
+			if _, err := client.AppendLogs(ctx, note); err == nil {
+				note = nil
+			}
+		}
 		_, err := client.Report(ctx, request)
 		return err
 	}, func(err error) bool {
