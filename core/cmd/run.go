@@ -215,6 +215,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 	made := &engine.Pipeline{
 		Name: p.Name, Source: p.Source.Name, Kind: p.Executor, Concurrency: p.Concurrency,
 		Connector: assembly.SourceConnector(source), Stages: assembly.PipelineStages(stages),
+		Resumes:  source.Description().GetSource().GetResumes(),
 		MaxBytes: int(p.Deliver.MaxBytes), MaxInterval: p.Deliver.MaxInterval, GiveUp: p.Deliver.GiveUp,
 	}
 	if made.Kind == "" {
@@ -241,7 +242,7 @@ func (s *service) local(made *engine.Pipeline, p *config.Pipeline) error {
 func (s *service) cluster(ctx context.Context, made *engine.Pipeline, p *config.Pipeline) error {
 	exec, err := s.app.connect(ctx, kubernetes.Options{
 		Settings: p.Kubernetes, Runner: s.config.Runner.Name, Pipeline: p.Name,
-		Source: p.Source.Name + "/" + p.Name, Mode: p.Source.Name,
+		Source: p.Source.Name + "/" + p.Name, Mode: p.Source.Name, Lasting: true,
 	})
 	if err != nil {
 		return err

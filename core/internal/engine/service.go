@@ -52,6 +52,9 @@ type Pipeline struct {
 	MaxInterval time.Duration
 	// GiveUp is how long the source may fail to take lines, or a result, before they are lost.
 	GiveUp time.Duration
+	// Resumes says that the source can go on with jobs that another runner has taken from it: then jobs whose runner is gone
+	// are taken over, if the Executor is an executor.Adopter.
+	Resumes bool
 	// Grace is the time between TERM and KILL when a job is ended early, Lifetime how long a job may run.
 	Grace, Lifetime time.Duration
 }

@@ -170,8 +170,15 @@ func (s *session) offer(o *offer) {
 		return
 	}
 	s.mu.Lock()
-	running := s.jobs[o.job.ID]
+	running, adopting := s.jobs[o.job.ID], s.adopting == o.job.ID
 	s.mu.Unlock()
+	if adopting {
+		s.lane.offered(false)
+		s.serving.Metrics.Offer(labels, "duplicate")
+		s.logger.Info("the source has offered a job that is just being taken over; it goes on", "job", o.job.ID, "attempt", o.job.Attempt)
+		s.release(o, pluginv1.Disposition_DISPOSITION_DUPLICATE, "the job runs already, and is just being taken over")
+		return
+	}
 	if running != nil {
 		s.lane.offered(false)
 		s.serving.Metrics.Offer(labels, "duplicate")

@@ -38,8 +38,14 @@ type task struct {
 	phase  *telemetry.PhaseGauge
 	// ran is when the job was seen to run, nil before that.
 	ran atomic.Pointer[time.Time]
-	// reported says that its result was told, or could not be.
-	reported atomic.Bool
+	// reported says that its result was told, or could not be; done that the job is over.
+	reported, done atomic.Bool
+	// adopted is what there is of a job that another runner has begun; nil for one that this runner has.
+	adopted *executor.Adopted
+	// lasting is its run, if that goes on without core; nil before it has begun, and when it does not.
+	lasting executor.Lasting
+	// panicked says that what is left of the job is left to nobody in particular.
+	panicked bool
 
 	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
 	// take them; lost counts lines that it has not taken and why says why not; next is the number of the next line.
@@ -76,9 +82,17 @@ func (t *task) run() {
 	defer t.end(nil)
 	defer t.phase.Close()
 	t.in.serving.Metrics.JobStarted(t.in.pipeline.labels())
-	t.logger.Info("job started")
+	if t.adopted == nil {
+		t.logger.Info("job started")
+	} else {
+		t.logger.Info("job taken over", "from", t.adopted.Runner, "delivered", t.adopted.Delivered.Lines, "kept", t.adopted.Kept != nil)
+	}
 	t.phase.Set(string(executor.Pending), "")
 	summary, err := t.do()
+	if errors.Is(err, errLeft) {
+		t.left(err)
+		return
+	}
 	if err != nil && summary.Result.Outcome == "" {
 		summary.Result = infrastructure(t.clean(err))
 	}
@@ -126,12 +140,23 @@ func (t *task) do() (summary Summary, err error) {
 		if p := recover(); p != nil {
 			t.logger.Error("panic in core, please report it; the job is given up and all others go on",
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			t.panicked = true
 			summary, err = t.giveUp("core has a bug: it panicked while it ran the job")
 		}
 	}()
 	p := t.in.pipeline
+	if t.adopted != nil {
+		t.lasting = t.adopted.Run
+		if t.adopted.Kept != nil {
+			return t.reportKept()
+		}
+	}
 	delivering, stop := context.WithCancel(context.WithoutCancel(t.ctx))
-	delivery := pipeline.NewDelivery(delivering, pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send})
+	options := pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send, Delivered: t.note}
+	if t.adopted != nil {
+		options.Lines, options.Sent, options.Hole = t.adopted.Delivered.Lines, t.adopted.Delivered.Sent, t.hole
+	}
+	delivery := pipeline.NewDelivery(delivering, options)
 	defer delivery.Wait()
 	defer stop()
 	run := Run{
@@ -140,6 +165,8 @@ func (t *task) do() (summary Summary, err error) {
 		Pipeline: pipeline.Job{Pipeline: p.Name, Runner: t.in.serving.Runner, Worker: t.worker},
 		Stages:   p.Stages,
 		Sink:     delivery,
+		Started:  t.started,
+		Leave:    true,
 		Status:   t.status,
 		Report:   t.report,
 		Explain:  true,
@@ -151,9 +178,12 @@ func (t *task) do() (summary Summary, err error) {
 		Redact:      t.redact.String,
 		Logger:      t.logger,
 	}
+	if t.adopted != nil {
+		run.Begun = t.adopted.Run
+	}
 	summary, err = run.Do(t.ctx)
-	if err == nil {
-		return summary, nil
+	if err == nil || errors.Is(err, errLeft) {
+		return summary, err
 	}
 	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
 	if !t.reported.Load() {
@@ -171,6 +201,23 @@ func (t *task) giveUp(why string) (Summary, error) {
 	return summary, t.report(summary)
 }
 
+// started is told the job's run.
+func (t *task) started(run executor.Run) { t.lasting, _ = run.(executor.Lasting) }
+
+// hole is what is missing of the log of a job that another runner has begun.
+func (t *task) hole() (after, lines uint64, is bool) {
+	h := t.adopted.Run.Missing()
+	return h.After, h.At, h.Records > 0
+}
+
+// note has it kept with the job how far its log has been delivered, but not while lines come that were delivered before.
+func (t *task) note(p pipeline.Progress) {
+	if t.lasting == nil || t.adopted != nil && p.At < t.adopted.Delivered.Lines {
+		return
+	}
+	t.lasting.Note(executor.Progress(p))
+}
+
 // executor returns the pipeline's, or, for a job of a bad shape, one that says so.
 func (t *task) executor() executor.Executor {
 	if err := t.job.Validate(); err != nil {
@@ -183,6 +230,9 @@ func (t *task) executor() executor.Executor {
 func (t *task) status(s executor.Status) {
 	if s.Phase == executor.Running {
 		t.ran.CompareAndSwap(nil, &s.Time)
+	}
+	if s.Phase == executor.Done {
+		t.done.Store(true)
 	}
 	t.phase.Set(string(s.Phase), s.Reason)
 	t.logger.Debug("job status", "phase", string(s.Phase), "reason", s.Reason, "message", s.Message)
@@ -228,6 +278,9 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
+		}
+		if t.lasting != nil && t.done.Load() {
+			return nil, errUndelivered(err) // they are kept where the job ran
 		}
 		t.lose(chunk, err)
 		return nil, nil
@@ -289,6 +342,9 @@ func (t *task) lastNote() *pluginv1.AppendLogsRequest {
 // report gives the job's result to the source, and its slot to another job: what is still to be removed holds up nobody.
 func (t *task) report(summary Summary) error {
 	p, metrics := t.in.pipeline, t.in.serving.Metrics
+	if t.lasting != nil && isTaken(t.lasting) {
+		return executor.ErrTaken
+	}
 	request := &pluginv1.ReportRequest{
 		Job: t.key(), Handle: t.handle, Result: pipeline.ResultToProto(&summary.Result),
 		Infrastructure: summary.Result.Reason.Info().Infrastructure,
@@ -315,9 +371,13 @@ func (t *task) report(summary Summary) error {
 		if !said {
 			said = true
 			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
+			t.keep(summary)
 		}
 		return time.Since(begun) < p.GiveUp
 	})
+	if err != nil && t.lasting != nil && !t.panicked {
+		return fmt.Errorf("the source has not taken the result %s for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
+	}
 	if err != nil {
 		metrics.ReportLost(p.labels())
 		err = fmt.Errorf("the result %s is lost: the source has not taken it for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)

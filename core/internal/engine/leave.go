@@ -1,0 +1,44 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/podrunner/runner/core/internal/executor"
+)
+
+// errLeft says that nothing more is said of a job here: it is another runner's, or is there for one to take.
+var errLeft = errors.New("the job is left to another runner")
+
+// letGo gives up the log of a job that another runner has taken over. It returns when ended is closed.
+func (r *Run) letGo(run executor.Lasting, ended <-chan struct{}, abandon context.CancelCauseFunc) {
+	select {
+	case <-run.Taken():
+		abandon(executor.ErrTaken)
+	case <-ended:
+	}
+}
+
+// isTaken tells whether another runner has taken the job over.
+func isTaken(run executor.Lasting) bool {
+	select {
+	case <-run.Taken():
+		return true
+	default:
+		return false
+	}
+}
+
+// leave lets go of a job that could not be brought to its end here, and returns why, as an error that is errLeft.
+func (r *Run) leave(ctx context.Context, run executor.Lasting, why error) error {
+	if isTaken(run) {
+		why = executor.ErrTaken
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := run.Leave(ctx); err != nil {
+		r.logger().Error("could not let go of a job", "job", r.Job.ID, "error", r.redact(err.Error()))
+	}
+	return fmt.Errorf("%w: %w", errLeft, why)
+}
