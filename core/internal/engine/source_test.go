@@ -37,6 +37,10 @@ type fakeSource struct {
 	appendErr, reportErr []error
 	refuse               *pluginv1.AppendLogsResponse
 
+	// resume answers Resume; nil: it knows all jobs.
+	resume func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error)
+
+	resumes  []*pluginv1.ResumeRequest
 	hellos   []*pluginv1.JobsRequest_Hello
 	releases []*pluginv1.JobsRequest_Release
 	renewals int
@@ -231,6 +235,17 @@ func (f *fakeSource) Report(_ context.Context, r *pluginv1.ReportRequest) (*plug
 	}
 	f.reports[r.GetJob().GetId()] = r
 	return &pluginv1.ReportResponse{}, nil
+}
+
+func (f *fakeSource) Resume(_ context.Context, r *pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error) {
+	f.mu.Lock()
+	f.resumes = append(f.resumes, r)
+	answer := f.resume
+	f.mu.Unlock()
+	if answer == nil {
+		return &pluginv1.ResumeResponse{Known: true}, nil
+	}
+	return answer(r)
 }
 
 // executors starts each job by a script of its own.
