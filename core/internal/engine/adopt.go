@@ -80,6 +80,7 @@ func (in *intake) adoptOne(adopter executor.Adopter) bool {
 	in.serving.Metrics.JobAdopted(in.pipeline.labels(), "resumed")
 	t := newTask(in, o)
 	t.adopted = adopted
+	in.serving.leave(t, false)
 	in.mu.Lock()
 	in.jobs[o.job.ID] = t
 	in.mu.Unlock()
@@ -169,8 +170,9 @@ func (t *task) reportKept() (Summary, error) {
 // left tells of a job that is not reported here, once, and gives its slot to another.
 func (t *task) left(err error) {
 	t.finish.Do(func() {
-		why := "undelivered"
-		if errors.Is(err, executor.ErrTaken) {
+		why, taken := "undelivered", errors.Is(err, executor.ErrTaken)
+		t.in.serving.leave(t, !taken)
+		if taken {
 			why = "taken"
 			t.logger.Warn("another runner has taken the job over; nothing more is said of it here")
 		} else {

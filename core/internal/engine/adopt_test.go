@@ -162,8 +162,8 @@ func adopting(f *fakeSource, a *adopters) *Service {
 	return s
 }
 
-// serveUntil runs a service until something holds.
-func serveUntil(t *testing.T, s *Service, what string, holds func() bool) {
+// serveUntil runs a service until something holds, and returns how many jobs it has left.
+func serveUntil(t *testing.T, s *Service, what string, holds func() bool) (left int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -172,8 +172,9 @@ func serveUntil(t *testing.T, s *Service, what string, holds func() bool) {
 		defer cancel()
 		await(t, what, holds)
 	})
-	serve(t, ctx, s)
+	left = serveAndLeave(t, ctx, s)
 	seen.Wait()
+	return left
 }
 
 func await(t *testing.T, what string, holds func() bool) {
@@ -407,7 +408,7 @@ func TestResultIsKept(t *testing.T) {
 			if c.left == 0 {
 				s.Pipelines[0].GiveUp = time.Minute
 			}
-			serveUntil(t, s, "the job is over", func() bool {
+			remain := serveUntil(t, s, "the job is over", func() bool {
 				if c.left == 0 {
 					return f.reported("1")()
 				}
@@ -419,8 +420,8 @@ func TestResultIsKept(t *testing.T) {
 				return left > 0
 			})
 			kept, left, _ := a.run("1").state()
-			if (kept != nil) != (c.errs > 0) || left != c.left {
-				t.Errorf("kept %+v, left %d times", kept, left)
+			if (kept != nil) != (c.errs > 0) || left != c.left || remain != c.left {
+				t.Errorf("kept %+v, left %d times, %d remain", kept, left, remain)
 			}
 			if kept != nil && (kept.Result.Outcome != job.Success || kept.Records != 1) {
 				t.Errorf("kept %+v", kept)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -328,16 +329,29 @@ func newService(f *fakeSource, e *executors) *Service {
 // serve runs a service to its end, or to that of ctx.
 func serve(t *testing.T, ctx context.Context, s *Service) {
 	t.Helper()
+	if left := serveAndLeave(t, ctx, s); left > 0 {
+		t.Errorf("%d jobs are left", left)
+	}
+}
+
+// serveAndLeave is serve for a service that may leave jobs; it returns how many.
+func serveAndLeave(t *testing.T, ctx context.Context, s *Service) int {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	select {
 	case err := <-done:
+		var left *LeftError
+		if errors.As(err, &left) {
+			return left.Jobs
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the service does not end")
 	}
+	return 0
 }
 
 func deadlineIn(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(time.Now().Add(d)) }
