@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/job"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -93,7 +95,7 @@ func (in *intake) adoptOne(adopter executor.Adopter) bool {
 func (in *intake) reserve(id string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.jobs[id] != nil {
+	if id != "" && (in.jobs[id] != nil || in.offered == id) {
 		return false
 	}
 	in.adopting = id
@@ -144,12 +146,23 @@ func (t *task) keep(summary Summary) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), startTimeout)
 	defer cancel()
 	kept := executor.Kept{
-		Result: summary.Result, Records: summary.Records, Started: summary.Started, Finished: summary.Finished,
+		Result: t.masked(summary.Result), Records: summary.Records, Started: summary.Started, Finished: summary.Finished,
 	}
 	if err := t.lasting.Keep(ctx, kept); err != nil {
 		t.logger.Warn("the job's result could not be kept with its pod; should the runner end now, the next one has to find it out again",
 			"error", t.clean(err))
 	}
+}
+
+// masked takes the job's sensitive values out of a result that the processors may have let pass: others than the source see
+// what is kept.
+func (t *task) masked(result job.Result) job.Result {
+	result.Message = t.redact.String(result.Message)
+	result.Variables = slices.Clone(result.Variables)
+	for i, v := range result.Variables {
+		result.Variables[i].Value = t.redact.Bytes(v.Value)
+	}
+	return result
 }
 
 // reportKept reports what another runner has found the job to come to. Its log has been delivered.

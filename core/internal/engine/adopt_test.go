@@ -20,8 +20,8 @@ import (
 // lasting is a run that goes on without core. It remembers what is kept with it.
 type lasting struct {
 	executor.Run
-	taken   chan struct{}
-	keepErr error
+	taken             chan struct{}
+	keepErr, leaveErr error
 
 	mu    sync.Mutex
 	notes []executor.Progress
@@ -54,6 +54,9 @@ func (l *lasting) Leave(ctx context.Context) error {
 	l.mu.Lock()
 	l.left++
 	l.mu.Unlock()
+	if l.leaveErr != nil {
+		return l.leaveErr
+	}
 	return l.Run.Close(ctx)
 }
 
@@ -550,5 +553,52 @@ func TestOfferOfAJobThatIsTakenOver(t *testing.T) {
 	serveUntil(t, adopting(f, a), "the job is reported", f.reported("1"))
 	if f.releases[0].GetDisposition() != pluginv1.Disposition_DISPOSITION_DUPLICATE || !strings.Contains(f.releases[0].GetMessage(), "taken over") {
 		t.Errorf("the release is %v", f.releases[0])
+	}
+}
+
+// TestNothingToBeLeft: a job that has no pod is lost when the source does not take its report, as it always was.
+func TestNothingToBeLeft(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	f.add("1")
+	for range 1000 {
+		f.reportErr = append(f.reportErr, errAway)
+	}
+	s := adopting(f, a)
+	s.Pipelines[0].GiveUp = 300 * time.Millisecond
+	a.prepare = func(_ string, l *lasting) { l.keepErr, l.leaveErr = errAway, executor.ErrNothingLeft }
+	left := serveUntil(t, s, "the run is closed", func() bool {
+		l := a.run("1")
+		if l == nil {
+			return false
+		}
+		run := a.scripts["1"].run
+		run.mu.Lock()
+		defer run.mu.Unlock()
+		return run.closes > 0
+	})
+	if left != 0 {
+		t.Errorf("%d jobs are left", left)
+	}
+}
+
+// TestKeptResultIsMasked: what the processors let pass is in no annotation.
+func TestKeptResultIsMasked(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	f.reportErr = []error{errAway}
+	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{
+		Key: &pluginv1.JobKey{Id: "1", Attempt: 1}, Image: "x", Commands: []string{"true"},
+		Variables: []*pluginv1.JobVariable{{Key: "TOKEN", Value: "hunter2hunter2", Sensitive: true}},
+	}})
+	a.first(&script{result: executor.Result{Outcome: job.Failed, Reason: job.ReasonExit, Message: "it is hunter2hunter2"}})
+	serveUntil(t, adopting(f, a), "the job is reported", f.reported("1"))
+	kept, _, _ := a.run("1").state()
+	if kept == nil || strings.Contains(kept.Result.Message, "hunter2") || !strings.Contains(kept.Result.Message, "it is *") {
+		t.Errorf("kept %+v", kept)
+	}
+	task := &task{}
+	task.redact.Set(&job.Job{Variables: []job.Variable{{Key: "TOKEN", Value: "hunter2hunter2", Sensitive: true}}})
+	result := job.Result{Variables: []job.OutcomeVariable{{Key: "k", Value: []byte("a hunter2hunter2")}}}
+	if got := string(task.masked(result).Variables[0].Value); strings.Contains(got, "hunter2") || string(result.Variables[0].Value) != "a hunter2hunter2" {
+		t.Errorf("kept %q, reported %q", got, result.Variables[0].Value)
 	}
 }

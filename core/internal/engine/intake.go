@@ -48,6 +48,8 @@ type intake struct {
 	connected chan struct{}
 	// adopting is the id of a job that is being taken over; empty for none.
 	adopting string
+	// offered is the id of a job that is offered and not among jobs yet.
+	offered string
 	// known and up are what the source has said last of its remote system.
 	known, up bool
 }

@@ -30,14 +30,20 @@ func isTaken(run executor.Lasting) bool {
 	}
 }
 
-// leave lets go of a job that could not be brought to its end here, and returns why, as an error that is errLeft.
+// leave lets go of a job that could not be brought to its end here, and returns why, as an error that is errLeft, unless
+// there was nothing to be left.
 func (r *Run) leave(ctx context.Context, run executor.Lasting, why error) error {
 	if isTaken(run) {
 		why = executor.ErrTaken
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	if err := run.Leave(ctx); err != nil {
+	err := run.Leave(leaving)
+	if errors.Is(err, executor.ErrNothingLeft) {
+		r.close(ctx, run)
+		return errors.Join(why, err)
+	}
+	if err != nil {
 		r.logger().Error("could not let go of a job", "job", r.Job.ID, "error", r.redact(err.Error()))
 	}
 	return fmt.Errorf("%w: %w", errLeft, why)

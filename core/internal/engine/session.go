@@ -171,7 +171,9 @@ func (s *session) offer(o *offer) {
 	}
 	s.mu.Lock()
 	running, adopting := s.jobs[o.job.ID], s.adopting == o.job.ID
+	s.intake.offered = o.job.ID
 	s.mu.Unlock()
+	defer s.unoffer()
 	if adopting {
 		s.lane.offered(false)
 		s.serving.Metrics.Offer(labels, "duplicate")
@@ -201,6 +203,13 @@ func (s *session) offer(o *offer) {
 	s.outbox = append(s.outbox, &pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Accept_{Accept: &pluginv1.JobsRequest_Accept{Job: o.key()}}})
 	s.mu.Unlock()
 	s.tasks.Go(t.run)
+}
+
+// unoffer says that an offer has been answered.
+func (s *session) unoffer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intake.offered = ""
 }
 
 func (s *session) cancel(m *pluginv1.JobsResponse_Cancel) {

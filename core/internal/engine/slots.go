@@ -136,7 +136,7 @@ func (l *lane) want(n int) {
 func (l *lane) take() bool {
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
-	if l.drained || l.running >= l.most || l.slots.free() <= 0 {
+	if l.drained || !l.hasRoom() || l.slots.free() <= 0 {
 		return false
 	}
 	l.running++
@@ -167,9 +167,7 @@ func (s *slots) plan() {
 	pool, wanted := s.total, 0
 	for _, l := range s.lanes {
 		pool -= l.running
-		if !l.drained {
-			wanted += max(0, min(l.wants, l.most-l.running))
-		}
+		wanted += l.wanted()
 	}
 	targets := s.targets(pool - wanted)
 	for i, l := range s.lanes {
@@ -186,7 +184,7 @@ func (s *slots) plan() {
 		}
 	}
 	for _, l := range s.lanes {
-		if free > 0 && l.wants > 0 && l.running < l.most && !l.drained {
+		if free > 0 && l.wanted() > 0 && l.hasRoom() {
 			select {
 			case l.vacant <- struct{}{}:
 			default:
@@ -194,6 +192,17 @@ func (s *slots) plan() {
 		}
 	}
 }
+
+// wanted is how many slots are kept for jobs that no source offers.
+func (l *lane) wanted() int {
+	if l.drained {
+		return 0
+	}
+	return max(0, min(l.wants, l.most-l.running))
+}
+
+// hasRoom tells whether one more job may run, though all that the source may still offer came.
+func (l *lane) hasRoom() bool { return l.running+l.reserved() < l.most }
 
 // free is the number of slots that no job has taken and no source may use. Callers hold the lock.
 func (s *slots) free() int {
@@ -210,7 +219,7 @@ func (s *slots) targets(pool int) []int {
 	for ; pool > 0; pool-- {
 		best := -1
 		for i, l := range s.lanes {
-			if !l.open || l.drained || l.running+targets[i] >= l.most {
+			if !l.open || l.drained || l.running+l.wanted()+targets[i] >= l.most {
 				continue
 			}
 			if best < 0 || s.before(i, best, targets) {

@@ -152,9 +152,9 @@ func (t *task) do() (summary Summary, err error) {
 		}
 	}
 	delivering, stop := context.WithCancel(context.WithoutCancel(t.ctx))
-	options := pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send, Delivered: t.note}
+	options := pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send, Delivered: t.note, Hole: t.hole}
 	if t.adopted != nil {
-		options.Lines, options.Sent, options.Hole = t.adopted.Delivered.Lines, t.adopted.Delivered.Sent, t.hole
+		options.Lines, options.Sent = t.adopted.Delivered.Lines, t.adopted.Delivered.Sent
 	}
 	delivery := pipeline.NewDelivery(delivering, options)
 	defer delivery.Wait()
@@ -186,6 +186,14 @@ func (t *task) do() (summary Summary, err error) {
 		return summary, err
 	}
 	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
+	if t.lasting != nil {
+		stop()
+		delivery.Wait()
+		t.lasting = nil // there is nothing left that could wait for anybody
+		if t.reported.Load() {
+			t.in.serving.Metrics.ReportLost(p.labels())
+		}
+	}
 	if !t.reported.Load() {
 		stop()
 		delivery.Wait()                              // what it has lost is to be told, too
@@ -206,7 +214,10 @@ func (t *task) started(run executor.Run) { t.lasting, _ = run.(executor.Lasting)
 
 // hole is what is missing of the log of a job that another runner has begun.
 func (t *task) hole() (after, lines uint64, is bool) {
-	h := t.adopted.Run.Missing()
+	if t.lasting == nil {
+		return 0, 0, false
+	}
+	h := t.lasting.Missing()
 	return h.After, h.At, h.Records > 0
 }
 

@@ -11,6 +11,9 @@ import (
 // ErrTaken says that another runner has taken a job over. Nothing may be said of the job any more.
 var ErrTaken = errors.New("another runner has taken the job over")
 
+// ErrNothingLeft says that there is nothing that could be left to another runner.
+var ErrNothingLeft = errors.New("there is nothing left of the job")
+
 // Adopter is an Executor whose jobs go on when core does not, so that another runner can take them over.
 type Adopter interface {
 	Executor
@@ -49,7 +52,7 @@ type Lasting interface {
 	Missing() Hole
 	// Keep keeps with the job what it has come to, for whoever reports it. What is kept holds no sensitive value.
 	Keep(ctx context.Context, kept Kept) error
-	// Leave is for a job that others are to go on with; it takes the place of Close.
+	// Leave is for a job that others are to go on with; it takes the place of Close, unless the error is ErrNothingLeft.
 	Leave(ctx context.Context) error
 }
 

@@ -186,12 +186,19 @@ func (r *run) note() {
 }
 
 const (
-	// noteInterval is how often, as a rule, what has been delivered is noted on the pod: often enough for a runner that takes
-	// the job over, rarely enough for the API server when a thousand jobs run.
-	noteInterval = 10 * time.Second
-	// soonest is how often it is, at most, when a job prints so much that its helper could forget what is not noted.
-	soonest = time.Second
+	// noteSoonest and noteLatest bound how long it takes until what has been delivered is noted on the pod. What is not noted
+	// is delivered again by a runner that takes the job over.
+	noteSoonest = time.Second
+	noteLatest  = 10 * time.Second
+	// noteShare is the part of the calls that the API server is to get at most (qps) which notes may make up.
+	noteShare = 4
 )
+
+// noteInterval is how often one run notes what has been delivered, when many run and all of them do.
+func (e *Executor) noteInterval() time.Duration {
+	all := time.Duration(e.pods.runs()*noteShare) * time.Second / time.Duration(e.opts.Settings.QPS)
+	return min(max(all, noteSoonest), noteLatest)
+}
 
 // hurryNote takes note of bytes that were read. The helper keeps a part of the spool that core needs no longer; an eighth of
 // it is a reason to note soon what has been delivered, so that what the helper forgets has been noted.
@@ -210,14 +217,14 @@ func (r *run) hurryNote(bytes int) {
 
 // noteDelivered notes on the pod what has been delivered by then.
 func (r *run) noteDelivered() {
-	timer := time.NewTimer(soonest)
+	timer := time.NewTimer(noteSoonest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-r.life.Done():
 		return
 	}
-	timer.Reset(noteInterval - soonest)
+	timer.Reset(r.e.noteInterval() - noteSoonest)
 	select {
 	case <-timer.C:
 	case <-r.hurry:

@@ -39,8 +39,10 @@ type orphans struct {
 	mu sync.Mutex
 	// waiting are the orphans' pods.
 	waiting []*corev1.Pod
-	// later are those that are left alone for a while, by their names.
-	later map[string]time.Time
+	// later are those that are left alone for a while, by their names; dropped are those of this process that it has no run
+	// for any more, and that say something else.
+	later   map[string]time.Time
+	dropped map[string]bool
 
 	// These belong to run. runners are those that have a Lease, by their names, looked the time of the last look at them;
 	// heirs are the pods that a process of the same name has left, nil before they are known.
@@ -59,7 +61,8 @@ type holder struct {
 
 func newOrphans(e *Executor) *orphans {
 	return &orphans{
-		e: e, C: make(chan struct{}, 1), look: make(chan struct{}, 1), later: map[string]time.Time{}, runners: map[string]*holder{},
+		e: e, C: make(chan struct{}, 1), look: make(chan struct{}, 1), later: map[string]time.Time{}, dropped: map[string]bool{},
+		runners: map[string]*holder{},
 	}
 }
 
@@ -100,7 +103,8 @@ func (o *orphans) run(ctx context.Context) {
 func (o *orphans) find(ctx context.Context) {
 	var others []*corev1.Pod
 	for _, pod := range o.e.pods.all() {
-		if pod.Annotations[annotationSource] == o.e.opts.Source && pod.Annotations[annotationInstance] != o.e.instance && pod.DeletionTimestamp == nil {
+		mine := pod.Annotations[annotationInstance] == o.e.instance && !o.isDropped(pod.Name)
+		if pod.Annotations[annotationSource] == o.e.opts.Source && !mine && pod.DeletionTimestamp == nil {
 			others = append(others, pod)
 		}
 	}
@@ -168,7 +172,8 @@ func (h *holder) expired(now time.Time) bool {
 
 // isOrphan tells whether the runner of a pod is gone.
 func (o *orphans) isOrphan(pod *corev1.Pod, now time.Time) bool {
-	if pod.Annotations[annotationInstance] == "" || o.heirs[pod.UID] {
+	instance := pod.Annotations[annotationInstance]
+	if instance == "" || instance == o.e.instance || o.heirs[pod.UID] {
 		return true
 	}
 	h := o.runners[pod.Annotations[annotationRunner]]
@@ -231,6 +236,26 @@ func (o *orphans) next() *corev1.Pod {
 	return pod
 }
 
+// drop says that this process has let go of a pod that could not be told.
+func (o *orphans) drop(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dropped[name] = true
+}
+
+func (o *orphans) isDropped(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dropped[name]
+}
+
+// has says that this process has a pod.
+func (o *orphans) has(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.dropped, name)
+}
+
 // postpone leaves a job alone for a while: it could not be gone on with.
 func (o *orphans) postpone(name string) {
 	o.mu.Lock()
@@ -285,6 +310,7 @@ func (e *Executor) adopt(ctx context.Context, pod *corev1.Pod) (*executor.Adopte
 	if err != nil {
 		return nil, err
 	}
+	e.orphans.has(pod.Name)
 	o, err := e.recover(ctx, claimed)
 	if err != nil {
 		// A Secret that is not there is no sign that somebody else was faster.

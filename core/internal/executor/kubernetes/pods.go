@@ -84,6 +84,13 @@ func (p *pods) known(ctx context.Context) bool {
 	return cache.WaitForCacheSync(ctx.Done(), p.informer.HasSynced)
 }
 
+// runs is the number of pods that a run follows.
+func (p *pods) runs() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.watched)
+}
+
 // all returns the pods as they were seen last.
 func (p *pods) all() []*corev1.Pod {
 	var all []*corev1.Pod

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -279,20 +280,32 @@ func (e *Executor) adopted(o *objects, pod *corev1.Pod) *run {
 // Taken implements executor.Lasting.
 func (r *run) Taken() <-chan struct{} { return r.taken }
 
+func (r *run) setLeft(left bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = left
+}
+
 // Leave implements executor.Lasting.
 func (r *run) Leave(ctx context.Context) error {
-	r.mu.Lock()
-	r.left = true
-	r.mu.Unlock()
+	r.setLeft(true)
 	annotations := r.progress()
 	annotations[annotationInstance] = ""
 	var err error
 	select {
 	case <-r.taken:
 	default:
-		if err = retry(ctx, func(ctx context.Context) error { return r.change(ctx, annotations) }); err != nil {
-			err = fmt.Errorf("let go of pod %q: %w; another runner takes it over when this one has ended", r.objects.name, err)
-		}
+		err = retry(ctx, func(ctx context.Context) error { return r.change(ctx, annotations) })
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		r.setLeft(false)
+		return fmt.Errorf("let go of pod %q: %w: %w", r.objects.name, executor.ErrNothingLeft, err)
+	case err != nil && r.e.orphans != nil:
+		// It is known here, and to everybody when this process has ended.
+		r.e.orphans.drop(r.objects.name)
+		r.e.opts.Logger.Warn("could not note on a pod that its job is there to be taken over", "pod", r.objects.name, "error", err)
+		err = nil
 	}
 	if r.e.orphans != nil {
 		r.e.orphans.postpone(r.objects.name)

@@ -2,14 +2,21 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/job"
@@ -385,6 +392,92 @@ func TestKeptByNobody(t *testing.T) {
 	for _, text := range []string{"", "{", `{"outcome":"fine"}`} {
 		if kept := keptOn(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationOutcome: text}}}); kept != nil {
 			t.Errorf("%q is %+v", text, kept)
+		}
+	}
+}
+
+// TestLeaveWhatIsNotThere: a job without a pod can't be left to anybody.
+func TestLeaveWhatIsNotThere(t *testing.T) {
+	client := cluster(t)
+	e := executorOf(t, client, nowhere{})
+	client.PrependReactor("create", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", errors.New("exceeded quota"))
+	})
+	started, err := e.Start(t.Context(), plainJob())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := started.(executor.Lasting) //nolint:forcetypeassert // the test is about that
+	res, _ := follow(t, r)
+	want(t, res, job.Failed, job.ReasonQuota, "")
+	if err := r.Leave(t.Context()); !errors.Is(err, executor.ErrNothingLeft) {
+		t.Errorf("the error is %v", err)
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if c, err := client.CoreV1().ConfigMaps("jobs").List(t.Context(), metav1.ListOptions{}); err != nil || len(c.Items) != 0 {
+		t.Errorf("%d ConfigMaps are left, error %v", len(c.Items), err)
+	}
+}
+
+// TestLeaveUntold: a pod that could not be let go of is an orphan to the process that has it, and to nobody else.
+func TestLeaveUntold(t *testing.T) {
+	client := cluster(t)
+	first, second := executorOf(t, client, nowhere{}), otherOf(t, client, nowhere{}, nil)
+	first.orphans, second.orphans = newOrphans(first), newOrphans(second)
+	if err := newLease(first).take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	started, err := first.Start(t.Context(), plainJob())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := started.(executor.Lasting) //nolint:forcetypeassert // the test is about that
+	for _, e := range []*Executor{first, second} {
+		await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+	}
+	client.PrependReactor("patch", "pods", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		failing := a.(k8stesting.PatchAction).GetPatchType() == types.JSONPatchType //nolint:forcetypeassert // it is one
+		return failing, nil, errors.New("the API server is away")
+	})
+	if err := r.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.orphans.find(t.Context())
+	if n := first.Waiting(); n != 0 {
+		t.Errorf("it is not left alone for a while: %d", n)
+	}
+	first.orphans.later = map[string]time.Time{}
+	for e, want := range map[*Executor]int{first: 1, second: 0} {
+		if e.orphans.find(t.Context()); e.Waiting() != want {
+			t.Errorf("to %s there are %d orphans, want %d", e.opts.Runner, e.Waiting(), want)
+		}
+	}
+	adopted, err := first.Adopt(t.Context(), func(string) bool { return true })
+	if err != nil || adopted == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	if first.orphans.find(t.Context()); first.Waiting() != 0 {
+		t.Error("it is an orphan still")
+	}
+	if err := adopted.Run.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoteInterval(t *testing.T) {
+	e := executorOf(t, cluster(t), nil)
+	e.opts.Settings.QPS = 50
+	for _, c := range []struct {
+		runs int
+		want time.Duration
+	}{{1, time.Second}, {12, time.Second}, {50, 4 * time.Second}, {1000, 10 * time.Second}} {
+		for n := e.pods.runs(); n < c.runs; n++ {
+			e.pods.watch(fmt.Sprint("pod-", n))
+		}
+		if got := e.noteInterval(); got != c.want {
+			t.Errorf("with %d jobs it is %s, want %s", c.runs, got, c.want)
 		}
 	}
 }
