@@ -17,7 +17,8 @@ func TestJobs(t *testing.T) {
 		Image: "alpine:3.20", InitImage: "alpine/git", InitCommands: []string{"set +xv", "echo init $ONLY_INIT ${ONLY_MAIN:-none} > kept"},
 		Commands: []string{"set +xv", "cat kept", "echo main ${ONLY_INIT:-none} $ONLY_MAIN $BOTH", "/opslevel/b.sh", "echo ::set-outcome-var hello-world=42"},
 		Variables: []opsleveltest.Variable{
-			{Key: "ONLY_INIT", Value: "for-init", Scope: "init"}, {Key: "ONLY_MAIN", Value: "for-main", Scope: "main"},
+			{Key: "ONLY_INIT", Value: "for-init", Scope: "init"},
+			{Key: "ONLY_MAIN", Value: "for-main", Scope: "main"},
 			{Key: "BOTH", Value: "topsecret", Sensitive: true},
 		},
 		Files: []opsleveltest.File{{Name: "b.sh", Contents: "#!/bin/sh\necho file b $BOTH\n"}},
