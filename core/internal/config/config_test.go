@@ -73,10 +73,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestBuiltinIsAConfigurationOfItsOwn(t *testing.T) {
-	written := load(t, `pipeline "default" {
-		processor "outcome" {}
-		processor "sanitize" {}
-	}`)
+	written := load(t, builtinText)
 	written.Path = ""
 	if d := cmp.Diff(written, Builtin(), sameConfig); d != "" {
 		t.Errorf("the built-in configuration differs from the same one in a file (-file +builtin):\n%s", d)
