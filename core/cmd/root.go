@@ -129,6 +129,7 @@ func newRoot(a *app) *cobra.Command {
 		newTest(a),
 		newReplay(a),
 		newEnqueue(a),
+		newMigrate(a),
 		newPlugins(a),
 		newVersion(a),
 	)

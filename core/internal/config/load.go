@@ -34,6 +34,11 @@ func Load(path string, overrides ...Override) (*Config, diag.Diagnostics) {
 	return parse(file, overrides...)
 }
 
+// Parse is Load of a text. The name is for diagnostics; relative paths start at its folder.
+func Parse(name string, text []byte) (*Config, diag.Diagnostics) {
+	return parse(&diag.File{Name: name, Text: text})
+}
+
 // parse is Load of a file that has been read.
 func parse(file *diag.File, overrides ...Override) (*Config, diag.Diagnostics) {
 	dir := filepath.Dir(file.Name)
