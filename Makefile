@@ -7,11 +7,11 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize plugins/source-faktory examples/plugins/batch examples/plugins/shout
+UNITS    := sdk core plugins/processor-outcome plugins/processor-prefix plugins/processor-sanitize plugins/source-faktory plugins/source-opslevel examples/plugins/batch examples/plugins/shout
 MODULES  := $(UNITS) test
 # The folders with .proto files, from which their imports start.
 PROTOS   := sdk/proto core/internal/agent
-PLUGINS  := processor-outcome processor-prefix processor-sanitize source-faktory
+PLUGINS  := processor-outcome processor-prefix processor-sanitize source-faktory source-opslevel
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # The image that job pods take the helper from when nobody says otherwise; a release sets it to the one of its version.
 HELPER_IMAGE ?= localhost/runner-helper:dev
