@@ -161,6 +161,7 @@ func (l *loader) load(body *hclsyntax.Body, overrides []Override) {
 	l.overriding.blocks(body, overrides)
 	l.runner(blocksOf(body, "runner"))
 	l.telemetry(blocksOf(body, "telemetry"))
+	l.scaling(blocksOf(body, "scaling"))
 	l.kubernetes = cluster{settings: defaultKubernetes(), places: map[string]hcl.Range{}}
 	l.kubernetesDefaults(body, &l.kubernetes)
 	l.local = defaultLocal()
