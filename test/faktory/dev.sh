@@ -12,6 +12,9 @@ trap 'kill -TERM "$faktory" 2>/dev/null || true; wait "$faktory" 2>/dev/null || 
 read -r where <&"${SERVER[0]}" || exit 1
 echo "$where"
 export FAKTORY_URL="tcp://$FAKTORY" RUNNER_EXECUTOR="$EXECUTOR"
+# The queues of the example job as well, and next to nothing for each job: at a desk there is little room.
+export OPSLEVEL_QUEUES="${OPSLEVEL_QUEUES:-runner default}" OPSLEVEL_JOB_CONCURRENCY="${OPSLEVEL_JOB_CONCURRENCY:-5}"
+export OPSLEVEL_JOB_POD_REQUESTS_CPU="${OPSLEVEL_JOB_POD_REQUESTS_CPU:-50}" OPSLEVEL_JOB_POD_REQUESTS_MEMORY="${OPSLEVEL_JOB_POD_REQUESTS_MEMORY:-32}"
 echo "Push jobs with: make enqueue N=5"
 echo "Ctrl-C lets running jobs finish; a second one ends them."
 

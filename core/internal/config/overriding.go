@@ -29,6 +29,7 @@ func overridable() map[string]settings {
 	return map[string]settings{
 		"runner":     runnerSettings,
 		"telemetry":  telemetrySettings,
+		"scaling":    scalingSettings,
 		"kubernetes": kubernetesSettings,
 		"local":      localSettings,
 	}
