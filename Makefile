@@ -98,20 +98,24 @@ EXECUTOR    ?= local
 # Where `make dev-opslevel` has its API, and the token that it takes.
 DEV_OPSLEVEL ?= 127.0.0.1:7430
 DEV_TOKEN    ?= EXAMPLE-TOKEN
+# Where either shows metrics and health. At a desk there is little room: a job gets next to nothing.
+DEV_METRICS  ?= 127.0.0.1:10354
+AT_A_DESK    := OPSLEVEL_JOB_CONCURRENCY=5 OPSLEVEL_JOB_POD_REQUESTS_CPU=50 OPSLEVEL_JOB_POD_REQUESTS_MEMORY=32
 
 .PHONY: dev
 dev: build faktory ## Run core with a real Faktory, until Ctrl-C; in pods: make dev EXECUTOR=kubernetes
 	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
 	@mkdir -p build && cd test && go build -o ../build/faktory-serve ./faktory/serve
-	@RUNNER_EXECUTOR=$(EXECUTOR) FAKTORY_URL=tcp://$(DEV_FAKTORY) CORE="-c $(DEV_CONFIG)" HINT="Push jobs with: make enqueue N=5" \
+	@$(AT_A_DESK) RUNNER_EXECUTOR=$(EXECUTOR) FAKTORY_URL=tcp://$(DEV_FAKTORY) OPSLEVEL_QUEUES="runner default" \
+		CORE="-c $(DEV_CONFIG) --set telemetry.address=$(DEV_METRICS)" HINT="Push jobs with: make enqueue N=5" \
 		test/dev.sh build/faktory-serve -address $(DEV_FAKTORY) -web $(DEV_WEB)
 
 .PHONY: dev-opslevel
 dev-opslevel: build ## Run core with an OpsLevel API for a desk, until Ctrl-C; in pods: make dev-opslevel EXECUTOR=kubernetes
 	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
 	@mkdir -p build && cd test && go build -o ../build/opslevel-serve ./opslevel/serve
-	@OPSLEVEL_API_URL=http://$(DEV_OPSLEVEL) OPSLEVEL_API_TOKEN=$(DEV_TOKEN) OPSLEVEL_POLL_INTERVAL=2s \
-		CORE="-c runner.hcl --set pipeline.default.executor=$(EXECUTOR)" HINT="Push jobs with: build/opslevel-serve push -f examples/job.yaml -n 3" \
+	@$(AT_A_DESK) OPSLEVEL_API_URL=http://$(DEV_OPSLEVEL) OPSLEVEL_API_TOKEN=$(DEV_TOKEN) OPSLEVEL_POLL_INTERVAL=2s \
+		CORE="-c runner.hcl --set pipeline.default.executor=$(EXECUTOR) --set telemetry.address=$(DEV_METRICS)" HINT="Push jobs with: build/opslevel-serve push -f examples/job.yaml -n 3" \
 		test/dev.sh build/opslevel-serve -address $(DEV_OPSLEVEL) -token $(DEV_TOKEN)
 
 N    ?= 1

@@ -43,6 +43,7 @@ func newRun(a *app) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), a, flags) },
 	}
+	a.addSet(c)
 	c.Flags().StringSliceVar(&flags.pipelines, "pipeline", nil, "`names` of the pipelines to serve (default: all that have a source)")
 	return c
 }
