@@ -17,6 +17,7 @@ type Config struct {
 	Path      string
 	Runner    Runner
 	Telemetry Telemetry
+	Scaling   Scaling
 	Plugins   []*Plugin
 	Pipelines []*Pipeline
 

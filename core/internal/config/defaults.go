@@ -19,6 +19,7 @@ func Builtin() *Config {
 	return &Config{
 		Runner:    defaultRunner(),
 		Telemetry: defaultTelemetry(),
+		Scaling:   defaultScaling(),
 		source:    s,
 		Pipelines: []*Pipeline{{
 			Name: defaultPipeline,

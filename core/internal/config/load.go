@@ -147,6 +147,7 @@ func (l *loader) load(body *hclsyntax.Body) {
 	l.locals(blocksOf(body, "locals"))
 	l.runner(blocksOf(body, "runner"))
 	l.telemetry(blocksOf(body, "telemetry"))
+	l.scaling(blocksOf(body, "scaling"))
 	l.kubernetes = cluster{settings: defaultKubernetes(), places: map[string]hcl.Range{}}
 	l.kubernetesDefaults(body, &l.kubernetes)
 	l.local = defaultLocal()

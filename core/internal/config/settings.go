@@ -80,7 +80,7 @@ const inConfig = " What is meant for the plugin stands in its block config { …
 // The blocks that core knows. docs/configuration.md describes them, and a test compares the two.
 var (
 	rootSettings = settings{
-		blocks:    []string{"runner", "telemetry", "kubernetes", "local", "plugin", "pipeline", "locals"},
+		blocks:    []string{"runner", "telemetry", "scaling", "kubernetes", "local", "plugin", "pipeline", "locals"},
 		elsewhere: " Arguments stand in blocks, such as runner { concurrency = 3 }.",
 	}
 
