@@ -36,6 +36,7 @@ type Metrics struct {
 	stages   *stageMetrics
 	plugins  *pluginMetrics
 	sources  *sourceMetrics
+	scaling  scalingMetrics
 
 	mu sync.RWMutex
 	// known are the pipelines whose series are there, though nothing has been counted yet.
@@ -62,6 +63,7 @@ func NewMetrics(options Options) *Metrics {
 	m.stages = newStageMetrics(k)
 	m.plugins = newPluginMetrics(k)
 	m.sources = newSourceMetrics()
+	m.scaling = newScalingMetrics(k)
 	return m
 }
 
