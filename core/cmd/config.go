@@ -38,6 +38,9 @@ func (a *app) readConfig() (*config.Config, diag.Diagnostics) {
 // the error ends the command.
 func (a *app) loadConfig() (*config.Config, error) {
 	c, diags := a.readConfig()
+	if c != nil {
+		a.redact.Always(c.Telemetry.Secrets()...)
+	}
 	return c, a.fail(diags)
 }
 

@@ -31,9 +31,12 @@ func TestLoad(t *testing.T) {
 	first.XTrace, first.Grace = false, 0
 	first.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "inner", "mine": "a_tool.sh"}
 	want := &Config{
-		Path:      path,
-		Runner:    Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
-		Telemetry: Telemetry{Address: ":9090", Namespace: "jobs", Pprof: true},
+		Path:   path,
+		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
+		Telemetry: Telemetry{
+			Address: ":9090", Namespace: "jobs", Pprof: true,
+			SentryDSN: "https://0123abc@sentry.example.com/path/7", SentryEnvironment: "staging",
+		},
 		Plugins: []*Plugin{{
 			Name:     "sanitize",
 			Checksum: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -67,7 +70,7 @@ func TestLoad(t *testing.T) {
 	if d := cmp.Diff(want, got, sameConfig); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":42:16" {
+	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":45:16" {
 		t.Errorf("the first on_error is at %s", r)
 	}
 }

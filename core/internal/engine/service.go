@@ -32,9 +32,11 @@ type Service struct {
 	Pipelines []Pipeline
 	// Redact is told the running jobs, so that their sensitive values are taken out of what core says. May be nil.
 	Redact *redact.Redactor
-	// Metrics, Health and Logger may be nil.
+	// Metrics, Health, Traces, Reports and Logger may be nil.
 	Metrics *telemetry.Metrics
 	Health  *telemetry.Health
+	Traces  *telemetry.Traces
+	Reports *telemetry.Reports
 	Logger  hclog.Logger
 }
 
@@ -56,7 +58,7 @@ type Pipeline struct {
 	Grace, Lifetime time.Duration
 }
 
-// labels are the pipeline's names in metrics.
+// labels are the pipeline's names in metrics, traces and error reports.
 func (p *Pipeline) labels() telemetry.Pipeline {
 	return telemetry.Pipeline{Name: p.Name, Source: p.Source, Executor: p.Kind}
 }
