@@ -118,7 +118,7 @@ func tracesWanted(logger hclog.Logger) bool {
 // minKeyBytes tells a key from a word: what is shorter is some tenant's name or number, and stands in other texts, too.
 const minKeyBytes = 16
 
-// exporterKeys are the words of those headers that go with each export.
+// exporterKeys are the words of those headers that go with each export, and the passwords of endpoints.
 func exporterKeys() (keys []string) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
 		for pair := range strings.SplitSeq(os.Getenv(name), ",") {
@@ -131,6 +131,13 @@ func exporterKeys() (keys []string) {
 				if len(word) >= minKeyBytes {
 					keys = append(keys, word)
 				}
+			}
+		}
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		if u, err := url.Parse(fromEnvironment(name)); err == nil {
+			if password, ok := u.User.Password(); ok {
+				keys = append(keys, password)
 			}
 		}
 	}

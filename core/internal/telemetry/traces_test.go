@@ -398,14 +398,14 @@ func TestComplaints(t *testing.T) {
 // TestKeysAreHidden: the keys among the variables are given to the redactor; words are not.
 func TestKeysAreHidden(t *testing.T) {
 	environment(t, map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT":       "http://127.0.0.1:1",
+		"OTEL_EXPORTER_OTLP_ENDPOINT":       "http://user:pw-of-user@127.0.0.1:1",
 		"OTEL_EXPORTER_OTLP_HEADERS":        "x-tenant=1,Authorization=Bearer%20abcdefghijklmnopqrst",
 		"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=0123456789abcdef%3D",
 	})
 	var hidden []string
 	traces := NewTraces(TracesOptions{Hide: func(values ...string) { hidden = append(hidden, values...) }})
 	defer traces.Close(time.Second)
-	want := []string{"Bearer%20abcdefghijklmnopqrst", "abcdefghijklmnopqrst", "0123456789abcdef%3D", "0123456789abcdef="}
+	want := []string{"Bearer%20abcdefghijklmnopqrst", "abcdefghijklmnopqrst", "0123456789abcdef%3D", "0123456789abcdef=", "pw-of-user"}
 	if d := cmp.Diff(want, hidden); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
