@@ -44,6 +44,7 @@ func newRun(a *app) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), a, flags) },
 	}
+	a.addSet(c)
 	c.Flags().StringSliceVar(&flags.pipelines, "pipeline", nil, "`names` of the pipelines to serve (default: all that have a source)")
 	return c
 }
@@ -63,6 +64,7 @@ func runRun(ctx context.Context, a *app, flags runFlags) error {
 		return err
 	case <-again:
 		a.log.Warn("stopped at once; jobs in pods go on, and wait there with their logs for the next runner")
+		s.witnesses.close(hurriedTimeout)
 		return silent(exitJobFailed)
 	}
 }
@@ -97,6 +99,8 @@ type service struct {
 	health  *telemetry.Health
 	// opinions are the sources that can say how many runners there should be.
 	opinions []scale.Source
+	// witnesses are closed by whichever end of core comes first.
+	witnesses witnesses
 	// closers are called at the end, the last one first.
 	closers []func()
 	closed  chan struct{}
@@ -115,12 +119,16 @@ func (s *service) run(ctx context.Context, flags runFlags) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	if err := s.witness(); err != nil {
+		return err
+	}
 	if err := s.startHost(); err != nil {
 		return err
 	}
 	service := engine.Service{
 		Runner: s.config.Runner.Name, Concurrency: s.config.Runner.Concurrency, DrainTimeout: s.config.Runner.DrainTimeout,
-		Redact: &s.app.redact, Metrics: s.metrics, Health: s.health, Logger: s.app.log,
+		Redact: &s.app.redact, Metrics: s.metrics, Health: s.health,
+		Traces: s.witnesses.traces, Reports: s.witnesses.reports, Logger: s.app.log,
 	}
 	for _, p := range pipelines {
 		made, err := s.pipeline(ctx, p)
@@ -195,6 +203,11 @@ func (s *service) startHost() error {
 	host, err := s.app.newHostWith(s.config, func(o *pluginhost.Options) {
 		o.Up = func(kind pluginhost.Kind, name string, up bool) { s.metrics.PluginUp(string(kind), name, up) }
 		o.Restarted = func(kind pluginhost.Kind, name string) { s.metrics.PluginRestarted(string(kind), name) }
+		o.Ended = func(kind pluginhost.Kind, name string, why *pluginhost.Error) {
+			s.witnesses.reports.Plugin(telemetry.PluginReport{
+				Kind: string(kind), Name: name, Reason: string(why.Reason), What: why.Summary(), Output: why.Output,
+			})
+		}
 	})
 	if err != nil {
 		return err

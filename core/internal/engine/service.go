@@ -35,9 +35,11 @@ type Service struct {
 	// Load, unless nil, is told how many jobs there are, up to when nothing is left of them: of each change, one call at a
 	// time, in the order of the changes. It returns at once.
 	Load func(jobs int)
-	// Metrics, Health and Logger may be nil.
+	// Metrics, Health, Traces, Reports and Logger may be nil.
 	Metrics *telemetry.Metrics
 	Health  *telemetry.Health
+	Traces  *telemetry.Traces
+	Reports *telemetry.Reports
 	Logger  hclog.Logger
 }
 
@@ -59,7 +61,7 @@ type Pipeline struct {
 	Grace, Lifetime time.Duration
 }
 
-// labels are the pipeline's names in metrics.
+// labels are the pipeline's names in metrics, traces and error reports.
 func (p *Pipeline) labels() telemetry.Pipeline {
 	return telemetry.Pipeline{Name: p.Name, Source: p.Source, Executor: p.Kind}
 }

@@ -1,7 +1,8 @@
-// Package telemetry is what a runner tells of itself to those who operate it: metrics for Prometheus, and whether it is
-// alive and ready. It counts what others tell it of, and knows neither jobs nor plugins nor clusters.
+// Package telemetry is what a runner tells of itself to those who operate it: metrics for Prometheus, whether it is
+// alive and ready, a trace of each job for OpenTelemetry, and reports of what has gone wrong for Sentry. It passes on what
+// others tell it of, and knows neither jobs nor plugins nor clusters.
 //
-// Whoever works with a *Metrics may have none: each method of a nil one does nothing. No label carries anything that
+// Whoever works with a *Metrics, *Traces or *Reports may have none: each method of a nil one does nothing. No label carries anything that
 // grows with the number of jobs, and what comes from outside (reasons, the counters of a source) is bounded here.
 package telemetry
 

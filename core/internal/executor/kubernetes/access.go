@@ -74,7 +74,7 @@ func findAccess(s config.Kubernetes, log hclog.Logger) (*access, error) {
 	}
 	a.config.QPS, a.config.Burst = float32(s.QPS), s.Burst
 	a.config.UserAgent = "runner/" + version.String()
-	// No timeout: it would cut watches and port-forwards. Each call has a context with its own.
+	// No timeout: it would cut watches and port-forwards. See bounded.
 	a.config.Timeout = 0
 	a.config.WarningHandler = rest.NoWarnings{}
 	a.config.ContentType = "application/vnd.kubernetes.protobuf"
@@ -82,9 +82,11 @@ func findAccess(s config.Kubernetes, log hclog.Logger) (*access, error) {
 	if a.config.Dial == nil {
 		a.config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
-	if a.http, err = rest.HTTPClientFor(a.config); err != nil {
+	transport, err := rest.TransportFor(a.config)
+	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", a, err)
 	}
+	a.http = &http.Client{Transport: &bounded{next: transport, timeout: s.RequestTimeout}}
 	return a, nil
 }
 
