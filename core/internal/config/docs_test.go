@@ -99,6 +99,7 @@ func TestDocsTellWhatCoreOwns(t *testing.T) {
 
 // TestExamplesOfTheDocs reads every example in docs/configuration.md.
 func TestExamplesOfTheDocs(t *testing.T) {
+	t.Setenv("RUNNER_POD_NAME", "runner-0")
 	examples := regexp.MustCompile("(?ms)^```hcl\n(.*?)^```$").FindAllStringSubmatch(docs(t), -1)
 	if len(examples) < 6 {
 		t.Fatalf("found %d examples", len(examples))
@@ -129,6 +130,7 @@ func TestDocsAreComplete(t *testing.T) {
 	for heading, s := range map[string]settings{
 		"## `runner`":              runnerSettings,
 		"## `telemetry`":           telemetrySettings,
+		"## `scaling`":             scalingSettings,
 		"## `local`":               localSettings,
 		"## `plugin \"NAME\"`":     pluginSettings,
 		"## `pipeline \"NAME\"`":   pipelineSettings,

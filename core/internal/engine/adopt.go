@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/job"
+	"github.com/podrunner/runner/core/internal/telemetry"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -64,7 +66,7 @@ func (in *intake) adoptOne(adopter executor.Adopter) bool {
 	if adopted == nil {
 		return false
 	}
-	o := &offer{job: adopted.Job, number: cmp.Or(adopted.Job.Number, adopted.Job.ID), handle: adopted.Job.Handle}
+	o := &offer{job: adopted.Job, number: cmp.Or(adopted.Job.Number, adopted.Job.ID), handle: adopted.Job.Handle, at: time.Now()}
 	known, err := in.resume(o)
 	switch {
 	case err != nil:
@@ -173,11 +175,15 @@ func (t *task) reportKept() (Summary, error) {
 		summary.Running = max(0, kept.Finished.Sub(kept.Started))
 	}
 	run := Run{Job: t.job, Redact: t.redact.String, Logger: t.logger}
-	if err := t.report(summary); err != nil {
+	err := t.report(summary)
+	if err != nil && leavable(err) {
 		return summary, run.leave(t.ctx, t.lasting, err)
 	}
+	if err != nil {
+		t.logger.Error("the job's result could not be delivered", "error", t.clean(err))
+	}
 	run.close(t.ctx, t.lasting)
-	return summary, nil
+	return summary, err
 }
 
 // left tells of a job that is not reported here, once, and gives its slot to another.
@@ -192,6 +198,7 @@ func (t *task) left(err error) {
 			t.logger.Warn("the job is left as it is, with its log and its result, for a runner that can deliver them", "error", t.clean(err))
 		}
 		t.in.serving.Metrics.JobLeft(t.in.pipeline.labels(), why)
+		t.trace.End(telemetry.JobEnd{Outcome: "left", Reason: why, Message: t.clean(err), Total: time.Since(t.begun)})
 		t.in.serving.free(t)
 		t.in.lane.freed()
 	})

@@ -48,8 +48,9 @@ type Run struct {
 	Begun executor.Run
 	// Started is told the run before its log is read. May be nil.
 	Started func(executor.Run)
-	// Leave says that a job whose log or result could not be delivered is left for another runner, if its run lasts.
-	Leave bool
+	// Leave decides on a job whose log or result could not be delivered, and whose run lasts: whether it is left for another
+	// runner. Nil: it is not.
+	Leave func(why error) bool
 	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
 	Explain bool
 	// Observe is told of the batches of the log on their way; see pipeline.Options. May be nil.
@@ -113,7 +114,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		r.lastStatus(statuses)
 		err = r.report(summary)
 	}
-	if err != nil && lasting != nil && (r.Leave || isTaken(lasting)) {
+	if err != nil && lasting != nil && (isTaken(lasting) || r.Leave != nil && r.Leave(err)) {
 		return summary, r.leave(ctx, lasting, err)
 	}
 	r.close(ctx, run)

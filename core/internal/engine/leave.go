@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/pipeline"
 )
 
 // errLeft says that nothing more is said of a job here: it is another runner's, or is there for one to take.
@@ -28,6 +29,13 @@ func isTaken(run executor.Lasting) bool {
 	default:
 		return false
 	}
+}
+
+// leavable tells whether another runner may do better with a job that could not be delivered for this reason.
+func leavable(why error) bool {
+	var refused *RefusedError
+	var panicked *pipeline.Panic
+	return !errors.As(why, &refused) && !errors.As(why, &panicked)
 }
 
 // leave lets go of a job that could not be brought to its end here, and returns why, as an error that is errLeft, unless

@@ -18,6 +18,8 @@ type offer struct {
 	job    *job.Job
 	number string
 	handle []byte
+	// at is when it came.
+	at time.Time
 	// lease and deadline are zero when there is none.
 	lease    time.Duration
 	deadline time.Time
@@ -43,7 +45,7 @@ func offerOf(m *pluginv1.JobsResponse_Offer) *offer {
 		j.Files = append(j.Files, job.File{Name: f.GetName(), Contents: f.GetContents()})
 	}
 	j.Number, j.Handle = in.GetNumber(), in.GetHandle()
-	o := &offer{job: j, number: cmp.Or(j.Number, j.ID), handle: j.Handle}
+	o := &offer{job: j, number: cmp.Or(j.Number, j.ID), handle: j.Handle, at: time.Now()}
 	if m.GetLease() != nil {
 		o.lease = m.GetLease().AsDuration()
 	}

@@ -21,6 +21,22 @@ telemetry {
   address   = ":9090"
   namespace = "jobs"
   pprof     = true
+
+  sentry_dsn         = "https://0123abc@sentry.example.com/path/7"
+  sentry_environment = "staging"
+}
+
+scaling {
+  enabled            = true
+  pod                = "runner-7d9f-x2"
+  namespace          = "runners"
+  deployment         = "opslevel-runner"
+  min_replicas       = env("RUNNER_TEST_UNSET", "2")
+  max_replicas       = 5
+  interval           = 90
+  concurrency_factor = 1
+  kubeconfig         = "kubeconfig"
+  context            = "here"
 }
 
 plugin "sanitize" {
