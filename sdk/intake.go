@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -172,6 +173,27 @@ type Claim struct {
 // source that waits for its remote system's answer, and may break that off with no job lost, does so and drops the
 // claim; any other goes on.
 func (c *Claim) Revoked() <-chan struct{} { return c.revoked }
+
+// ErrRevoked is why the context of a claim has ended, see [Claim.Context].
+var ErrRevoked = errors.New("core wants the slot back")
+
+// Context is the context for asking the remote system for a job. The end of ctx does not end it: an answer that is on its
+// way may hold a job. It ends, with the cause [ErrRevoked], when the claim has been revoked and patience is over as well. The
+// caller calls release when it has the answer.
+func (c *Claim) Context(ctx context.Context, patience time.Duration) (asking context.Context, release func()) {
+	asking, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case <-c.revoked:
+		case <-asking.Done():
+			return
+		}
+		if Pause(asking, patience) {
+			end(ErrRevoked)
+		}
+	}()
+	return asking, func() { end(nil) }
+}
 
 // revoke closes revoked, once. Callers hold mu, as with end.
 func (c *Claim) revoke() {

@@ -5,6 +5,9 @@ import (
 	"reflect"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -28,7 +31,7 @@ type JobSource interface {
 	// own that outlast ctx. Lines that the remote system will never take are returned.
 	AppendLogs(ctx context.Context, logs Logs) (refused []RefusedLines, err error)
 	// Report gives a job's result, after its last line, and returns once the remote system has it. Errors as with
-	// AppendLogs.
+	// AppendLogs; one that [Refused] has made says that the remote system will never take the result.
 	Report(ctx context.Context, report Report) error
 }
 
@@ -47,7 +50,9 @@ type Resumer interface {
 
 // Scaler is implemented by a JobSource that has an opinion on how many runners there should be.
 type Scaler interface {
-	// Scale returns how many runners there should be. There are current ones, each of which takes concurrency jobs at once.
+	// Scale returns how many runners there should be. There are current ones, and each is to do for concurrency jobs: those
+	// that it runs at once, times the factor that its operator wants to have waiting for each. One runner calls it, in each of
+	// its intervals. An error leaves the number of runners where it is, unless another source wishes for more.
 	Scale(ctx context.Context, current, concurrency int) (replicas int, err error)
 }
 
@@ -160,6 +165,16 @@ type Report struct {
 	// StartedAt is when the first step began, zero when none did.
 	StartedAt, FinishedAt time.Time
 }
+
+// Refused makes of an error of Report one that says that it would be the same every time, so that core does not try again.
+func Refused(err error) error { return refused{err} }
+
+// refused implements the interface by which a status is found in an error.
+type refused struct{ error }
+
+func (r refused) GRPCStatus() *status.Status { return status.New(codes.FailedPrecondition, r.Error()) }
+
+func (r refused) Unwrap() error { return r.error }
 
 // source implements Source.
 type source[C any, S JobSource] struct {

@@ -45,7 +45,7 @@ func (s *sourceServer) current() (JobSource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source == nil {
-		return nil, status.Error(codes.FailedPrecondition, "the plugin is not configured; Configure comes first")
+		return nil, status.Error(codes.Unavailable, "the plugin is not configured; Configure comes first")
 	}
 	return s.source, nil
 }

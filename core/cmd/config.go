@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/diag"
@@ -25,13 +27,27 @@ const stopTimeout = 3 * time.Second
 // readConfig returns the configuration, or nil and diagnostics. Only the default file may be missing; the built-in
 // configuration then takes its place.
 func (a *app) readConfig() (*config.Config, diag.Diagnostics) {
+	c, diags := a.findConfig()
+	if c != nil {
+		a.logAs(c.Runner)
+	}
+	return c, diags
+}
+
+// findConfig is readConfig without what follows from the configuration.
+func (a *app) findConfig() (*config.Config, diag.Diagnostics) {
 	if !a.configNamed {
 		if _, err := os.Stat(a.config); errors.Is(err, fs.ErrNotExist) {
 			a.log.Info("no configuration file, using the built-in one", "file", a.config)
-			return config.Builtin(), nil
+			return config.BuiltinWith(a.overrides...)
 		}
 	}
-	return config.Load(a.config)
+	return config.Load(a.config, a.overrides...)
+}
+
+// addSet gives a command that reads the configuration the flag --set.
+func (a *app) addSet(c *cobra.Command) {
+	c.PersistentFlags().StringArrayVar(&a.set, "set", nil, "`NAME=VALUE` in place of what the configuration says, as in kubernetes.namespace=jobs; repeatable")
 }
 
 // loadConfig is readConfig for commands that have nothing to do without a configuration: it prints the diagnostics, and

@@ -42,6 +42,7 @@ func newEnqueue(a *app) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEnqueue(cmd.Context(), a, flags) },
 	}
+	a.addSet(c)
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
 	c.Flags().StringVar(&flags.pipeline, "pipeline", "", "`name` of the pipeline (default: the only one, or the one called \"default\")")
 	c.Flags().IntVar(&flags.count, "count", 1, "push the job this many times")

@@ -20,6 +20,7 @@ func newPlugins(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	a.addSet(c)
 	c.AddCommand(newPluginsList(a), newPluginsDescribe(a), newPluginsVerify(a))
 	return c
 }

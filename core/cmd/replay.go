@@ -44,6 +44,7 @@ func newReplay(a *app) *cobra.Command {
 	c.Flags().StringVar(&flags.stderr, "stderr", "", "`file` with what the job wrote to standard error")
 	c.Flags().StringVar(&flags.time, "time", "", "`time` of all records, RFC 3339, so that two runs compare (default: the time of reading)")
 	flags.add(c)
+	a.addSet(c)
 	return c
 }
 

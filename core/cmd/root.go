@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/redact"
 )
 
@@ -48,7 +49,14 @@ type app struct {
 	// redact takes the sensitive values of the jobs that run out of everything that core itself has to say.
 	redact redact.Redactor
 
-	logLevel, logFormat string
+	// set is what --set was given, overrides what it means.
+	set       []string
+	overrides []config.Override
+
+	// logLevel and logFormat are given by a flag or a variable when the flags below are set; else the configuration may say
+	// what they are.
+	logLevel, logFormat           string
+	logLevelGiven, logFormatGiven bool
 	// started is set once cobra has accepted the command line: errors before that are usage errors.
 	started bool
 }
@@ -121,6 +129,7 @@ func newRoot(a *app) *cobra.Command {
 		newTest(a),
 		newReplay(a),
 		newEnqueue(a),
+		newMigrate(a),
 		newPlugins(a),
 		newVersion(a),
 	)
@@ -131,29 +140,51 @@ func newRoot(a *app) *cobra.Command {
 func (a *app) setUp(cmd *cobra.Command) error {
 	flags := cmd.Flags()
 	a.configNamed = fromEnv(&a.config, envConfig, flags.Changed("config"))
-	if !fromEnv(&a.logLevel, envLogLevel, flags.Changed("log-level")) && cmd.Name() == "run" {
+	a.logLevelGiven = fromEnv(&a.logLevel, envLogLevel, flags.Changed("log-level"))
+	if !a.logLevelGiven && cmd.Name() == "run" {
 		a.logLevel = "info" // nobody sits in front of a service; its log is what there is to see
 	}
-	fromEnv(&a.logFormat, envLogFormat, flags.Changed("log-format"))
+	a.logFormatGiven = fromEnv(&a.logFormat, envLogFormat, flags.Changed("log-format"))
 
-	level := hclog.LevelFromString(a.logLevel)
-	if level == hclog.NoLevel {
+	if hclog.LevelFromString(a.logLevel) == hclog.NoLevel {
 		return fmt.Errorf("unknown log level %q: use trace, debug, info, warn, error or off", a.logLevel)
 	}
 	if a.config == "" {
 		return errors.New("--config has no value: name the configuration file")
 	}
-	format := strings.ToLower(a.logFormat)
-	if format != "text" && format != "json" {
+	for _, text := range a.set {
+		o, err := config.ParseOverride(text)
+		if err != nil {
+			return err
+		}
+		a.overrides = append(a.overrides, o)
+	}
+	if format := strings.ToLower(a.logFormat); format != "text" && format != "json" {
 		return fmt.Errorf("unknown log format %q: use text or json", a.logFormat)
 	}
+	a.newLog()
+	return nil
+}
+
+// newLog makes the runner's own log anew, in the level and the format that are known so far.
+func (a *app) newLog() {
 	a.log = hclog.New(&hclog.LoggerOptions{
 		Name:       "core",
-		Level:      level,
+		Level:      hclog.LevelFromString(a.logLevel),
 		Output:     a.redact.Writer(a.err),
-		JSONFormat: format == "json",
+		JSONFormat: strings.EqualFold(a.logFormat, "json"),
 	})
-	return nil
+}
+
+// logAs has the runner's own log be as the configuration says, unless a flag or a variable says otherwise.
+func (a *app) logAs(r config.Runner) {
+	if r.LogLevel != "" && !a.logLevelGiven {
+		a.logLevel = r.LogLevel
+	}
+	if r.LogFormat != "" && !a.logFormatGiven {
+		a.logFormat = r.LogFormat
+	}
+	a.newLog()
 }
 
 // fromEnv puts the environment variable's value into dst unless the flag was given; an empty variable counts as unset.

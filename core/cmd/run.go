@@ -17,6 +17,7 @@ import (
 	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/executor/kubernetes"
 	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/core/internal/scale"
 	"github.com/podrunner/runner/core/internal/suggest"
 	"github.com/podrunner/runner/core/internal/telemetry"
 	"github.com/podrunner/runner/core/internal/version"
@@ -43,6 +44,7 @@ func newRun(a *app) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), a, flags) },
 	}
+	a.addSet(c)
 	c.Flags().StringSliceVar(&flags.pipelines, "pipeline", nil, "`names` of the pipelines to serve (default: all that have a source)")
 	return c
 }
@@ -97,6 +99,8 @@ type service struct {
 	health  *telemetry.Health
 	// witnesses are closed by whichever end of core comes first.
 	witnesses witnesses
+	// opinions are the sources that can say how many runners there should be.
+	opinions []scale.Source
 	// closers are called at the end, the last one first.
 	closers []func()
 	closed  chan struct{}
@@ -132,6 +136,9 @@ func (s *service) run(ctx context.Context, flags runFlags) error {
 			return err
 		}
 		service.Pipelines = append(service.Pipelines, *made)
+	}
+	if err := s.scale(ctx, &service); err != nil {
+		return err
 	}
 	s.health.Set("plugins", nil)
 	s.app.log.Info("running", "runner", service.Runner, "version", version.String(), "pipelines", len(pipelines), "concurrency", service.Concurrency)
@@ -224,6 +231,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 	if err := s.app.finish(diags, broken); err != nil {
 		return nil, err
 	}
+	s.opinion(p, source)
 	made := &engine.Pipeline{
 		Name: p.Name, Source: p.Source.Name, Kind: p.Executor, Concurrency: p.Concurrency,
 		Connector: assembly.SourceConnector(source), Stages: assembly.PipelineStages(stages),

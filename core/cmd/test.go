@@ -38,6 +38,7 @@ func newTest(a *app) *cobra.Command {
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
 	flags.executorFlags.add(c)
 	flags.sessionFlags.add(c)
+	a.addSet(c)
 	return c
 }
 

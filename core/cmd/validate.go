@@ -25,6 +25,7 @@ func newValidate(a *app) *cobra.Command {
 		},
 	}
 	addJSONFlag(c, &asJSON)
+	a.addSet(c)
 	return c
 }
 

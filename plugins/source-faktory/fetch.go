@@ -26,22 +26,22 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 		case <-stopping:
 		}
 	}()
-	var pause backoff
+	var pause sdk.Backoff
 	for {
 		claim, err := in.Claim(claiming)
 		if err != nil {
 			return
 		}
 		asked := time.Now()
-		raw, err := s.fetch(ctx, claim.Revoked())
-		if errors.Is(err, errBrokenOff) {
+		raw, err := s.fetch(ctx, claim)
+		if errors.Is(err, sdk.ErrRevoked) {
 			sdk.Logger(ctx).Info("a fetch was broken off, as the runner ends; a job that came at that moment comes again when its reservation ends")
 			claim.Drop()
 			continue
 		}
 		link.report(err)
 		if raw != nil {
-			pause.reset()
+			pause.Reset()
 			s.take(ctx, claim, raw, asked)
 			continue
 		}
@@ -50,10 +50,10 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 			sdk.Logger(ctx).Warn("Faktory refuses to hand out a job", "error", err)
 		}
 		if err == nil && time.Since(asked) > faktory.FetchWait/2 {
-			pause.reset() // the server has waited itself
+			pause.Reset() // the server has waited itself
 			continue
 		}
-		if !pause.wait(claiming) {
+		if !pause.Wait(claiming) {
 			return
 		}
 	}
@@ -64,33 +64,17 @@ func (s *source) fetchUntil(ctx context.Context, in *sdk.Intake, link *link) {
 // take more than the two seconds that people give it.
 const patience = faktory.FetchWait - 300*time.Millisecond
 
-var errBrokenOff = errors.New("the fetch was broken off")
-
-// fetch asks for one job. Once the command is on its way, the end of ctx does not end it, and revoked does only after a
-// while.
-func (s *source) fetch(ctx context.Context, revoked <-chan struct{}) (raw []byte, err error) {
-	fetching, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer breakOff(nil)
-	go func() {
-		select {
-		case <-revoked:
-		case <-fetching.Done():
-			return
-		}
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			breakOff(errBrokenOff)
-		case <-fetching.Done():
-		}
-	}()
+// fetch asks for one job. Once the command is on its way, the end of ctx does not end it, and a revoked claim does only
+// after a while.
+func (s *source) fetch(ctx context.Context, claim *sdk.Claim) (raw []byte, err error) {
+	fetching, release := claim.Context(ctx, patience)
+	defer release()
 	err = s.pool.With(ctx, func(conn *faktory.Conn) error {
 		raw, err = conn.Fetch(fetching, s.config.queues.order())
 		return err
 	})
-	if err != nil && context.Cause(fetching) == errBrokenOff { //nolint:errorlint // the very value
-		return nil, errBrokenOff
+	if err != nil && errors.Is(context.Cause(fetching), sdk.ErrRevoked) {
+		return nil, sdk.ErrRevoked
 	}
 	return raw, err
 }
@@ -159,7 +143,7 @@ const insistFor = 30 * time.Second
 func (s *source) insist(ctx context.Context, doing, jid string, do func(context.Context, *faktory.Conn) error) {
 	waiting, cancel := context.WithTimeout(ctx, insistFor)
 	defer cancel()
-	var pause backoff
+	var pause sdk.Backoff
 	for {
 		// A try that has begun is not ended by ctx: what it gives back would wait for the end of its reservation.
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.DialTimeout+s.config.CommandTimeout)
@@ -168,7 +152,7 @@ func (s *source) insist(ctx context.Context, doing, jid string, do func(context.
 		if err == nil {
 			return
 		}
-		if !pause.wait(waiting) {
+		if !pause.Wait(waiting) {
 			sdk.Logger(ctx).Error("could not "+doing+"; Faktory hands it out again when its reservation ends", "jid", jid, "error", err)
 			return
 		}

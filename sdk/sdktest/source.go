@@ -34,6 +34,7 @@ type SourceOptions struct {
 // methods are safe for concurrent use.
 type SourceRun struct {
 	t           testing.TB
+	conn        *grpc.ClientConn
 	concurrency int
 	manual      bool
 	client      pluginv1.SourceClient
@@ -41,6 +42,8 @@ type SourceRun struct {
 	stream      grpc.BidiStreamingClient[pluginv1.JobsRequest, pluginv1.JobsResponse]
 	cancel      context.CancelFunc
 	received    chan struct{}
+	// process is that of SourceProcess, else nil.
+	process *process
 
 	mu sync.Mutex
 	// changed is closed and made anew whenever something below has changed.
@@ -70,10 +73,35 @@ type SourceStatus struct {
 // Source starts a job source and opens its stream of jobs, which is closed at the end of the test.
 func Source(t testing.TB, plugin sdk.Plugin, options SourceOptions) *SourceRun {
 	t.Helper()
-	conn := serve(t, plugin, options.Config)
+	return openSource(t, serve(t, plugin, options.Config), options)
+}
+
+// SourceProcess is Source with the plugin's program as a process of its own, started as core starts it. Of the Binary Path
+// and Env count. The process ends with the test.
+func SourceProcess(t testing.TB, b Binary, options SourceOptions) *SourceRun {
+	t.Helper()
+	p, err := start(b)
+	if err != nil {
+		t.Fatalf("sdktest.SourceProcess: %v", err)
+	}
+	t.Cleanup(func() {
+		p.stop()
+		t.Logf("the plugin's standard error ends with:\n%s", p.runner.tail.String())
+	})
+	if err := p.configure(t.Context(), configJSON(t, options.Config)); err != nil {
+		t.Fatalf("sdktest.SourceProcess: %v", err)
+	}
+	r := openSource(t, p.conn, options)
+	r.process = p
+	return r
+}
+
+// openSource opens the stream of jobs of a plugin that is configured.
+func openSource(t testing.TB, conn *grpc.ClientConn, options SourceOptions) *SourceRun {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &SourceRun{
-		t: t, concurrency: max(options.Concurrency, 1), manual: options.Manual,
+		t: t, conn: conn, concurrency: max(options.Concurrency, 1), manual: options.Manual,
 		client: pluginv1.NewSourceClient(conn), plugin: pluginv1.NewPluginClient(conn), cancel: cancel,
 		received: make(chan struct{}), changed: make(chan struct{}), counters: map[string]uint64{},
 	}
@@ -95,6 +123,37 @@ func Source(t testing.TB, plugin sdk.Plugin, options SourceOptions) *SourceRun {
 	return r
 }
 
+// Kill ends the process of SourceProcess as a crash does.
+func (r *SourceRun) Kill() {
+	r.t.Helper()
+	if r.process == nil {
+		r.t.Fatal("sdktest.Source: the plugin runs in the test's own process; Kill is for SourceProcess")
+	}
+	r.process.kill()
+	r.Break()
+}
+
+// Shutdown ends the stream, and then the plugin, as core does in the end. The error is that of the plugin's io.Closer.
+func (r *SourceRun) Shutdown() error {
+	r.t.Helper()
+	r.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	_, err := r.plugin.Shutdown(ctx, &pluginv1.ShutdownRequest{})
+	return err
+}
+
+// Scale asks how many runners there should be.
+func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (int, error) {
+	answer, err := r.client.Scale(ctx, &pluginv1.ScaleRequest{
+		CurrentReplicas: uint32(max(current, 0)), Concurrency: uint32(max(concurrency, 0)), //nolint:gosec // a test's numbers
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(answer.GetRecommendedReplicas()), nil
+}
+
 // Close ends the stream as core does when its last job is over, and waits for the source's part of it.
 func (r *SourceRun) Close() {
 	r.mu.Lock()
@@ -113,6 +172,14 @@ func (r *SourceRun) Close() {
 func (r *SourceRun) Break() {
 	r.cancel()
 	<-r.received
+}
+
+// Again opens another stream to the same plugin after Break, as core does when a stream has broken.
+func (r *SourceRun) Again(options SourceOptions) *SourceRun {
+	r.t.Helper()
+	again := openSource(r.t, r.conn, options)
+	again.process = r.process
+	return again
 }
 
 // Grant gives credit for a number of jobs, in place of the credit before.
@@ -226,6 +293,14 @@ func (r *SourceRun) Resume(ctx context.Context, key sdk.JobKey, handle []byte) (
 		offer.Deadline = t.AsTime()
 	}
 	return offer, answer.GetKnown(), nil
+}
+
+// Scale asks the source how many runners there should be, as the runner that scales does.
+func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (replicas int, err error) {
+	answer, err := r.client.Scale(ctx, &pluginv1.ScaleRequest{
+		CurrentReplicas: uint32(max(current, 0)), Concurrency: uint32(max(concurrency, 0)), //nolint:gosec // a test's numbers
+	})
+	return int(answer.GetRecommendedReplicas()), err
 }
 
 // Status waits until the source has said whether its remote system can be reached, and that it is so or not so.

@@ -84,6 +84,9 @@ func (c sourceConnection) Explain(ctx context.Context, call string, err error) e
 	if fromCall && s.Code() == codes.Unknown {
 		return errors.New(s.Message())
 	}
+	if fromCall && s.Code() == codes.FailedPrecondition {
+		return &engine.RefusedError{Message: s.Message()}
+	}
 	return brief(c.Connection.Explain(ctx, call, err))
 }
 

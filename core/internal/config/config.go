@@ -17,6 +17,7 @@ type Config struct {
 	Path      string
 	Runner    Runner
 	Telemetry Telemetry
+	Scaling   Scaling
 	Plugins   []*Plugin
 	Pipelines []*Pipeline
 
@@ -40,6 +41,9 @@ type Runner struct {
 	PluginDir string `json:"plugin_dir"`
 	// DrainTimeout is how long running jobs may go on when the runner is told to stop.
 	DrainTimeout time.Duration `json:"drain_timeout"`
+	// LogLevel and LogFormat are those of the runner's own log, in small letters; "" when the file does not say.
+	LogLevel  string `json:"log_level"`
+	LogFormat string `json:"log_format"`
 }
 
 // Plugin pins a plugin, or grants it something, in all pipelines.

@@ -37,6 +37,10 @@ func TestLoad(t *testing.T) {
 			Address: ":9090", Namespace: "jobs", Pprof: true,
 			SentryDSN: "https://0123abc@sentry.example.com/path/7", SentryEnvironment: "staging",
 		},
+		Scaling: Scaling{
+			Enabled: true, Pod: "runner-7d9f-x2", Namespace: "runners", Deployment: "opslevel-runner", MinReplicas: 2, MaxReplicas: 5,
+			Interval: 90 * time.Second, ConcurrencyFactor: 1, Kubeconfig: filepath.Join("testdata", "good", "kubeconfig"), Context: "here",
+		},
 		Plugins: []*Plugin{{
 			Name:     "sanitize",
 			Checksum: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -70,16 +74,13 @@ func TestLoad(t *testing.T) {
 	if d := cmp.Diff(want, got, sameConfig); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":45:16" {
+	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":58:16" {
 		t.Errorf("the first on_error is at %s", r)
 	}
 }
 
 func TestBuiltinIsAConfigurationOfItsOwn(t *testing.T) {
-	written := load(t, `pipeline "default" {
-		processor "outcome" {}
-		processor "sanitize" {}
-	}`)
+	written := load(t, builtinText)
 	written.Path = ""
 	if d := cmp.Diff(written, Builtin(), sameConfig); d != "" {
 		t.Errorf("the built-in configuration differs from the same one in a file (-file +builtin):\n%s", d)

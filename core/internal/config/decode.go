@@ -216,8 +216,7 @@ func (d *decoder) hide(expr hclsyntax.Expression) {
 		d.hidden = map[hclsyntax.Expression]bool{}
 	}
 	d.hidden[expr] = true
-	if !onlyNames(expr) {
-		r := expr.Range()
+	if r := expr.Range(); !onlyNames(expr) && !d.source.overridden(r) {
 		d.source.file.Hide(r.Start.Byte, r.End.Byte)
 	}
 	for _, l := range d.source.scope.needs(expr) {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/podrunner/runner/core/internal/diag"
 	"github.com/podrunner/runner/core/internal/spool"
 )
 
@@ -19,6 +20,7 @@ func Builtin() *Config {
 	return &Config{
 		Runner:    defaultRunner(),
 		Telemetry: defaultTelemetry(),
+		Scaling:   defaultScaling(),
 		source:    s,
 		Pipelines: []*Pipeline{{
 			Name: defaultPipeline,
@@ -31,6 +33,25 @@ func Builtin() *Config {
 			Local:      defaultLocal(),
 		}},
 	}
+}
+
+// builtinText is Builtin, written out.
+const builtinText = `pipeline "default" {
+  processor "outcome" {}
+  processor "sanitize" {}
+}
+`
+
+// BuiltinWith returns Builtin with overrides. The Config is nil when there are errors.
+func BuiltinWith(overrides ...Override) (*Config, diag.Diagnostics) {
+	if len(overrides) == 0 {
+		return Builtin(), nil
+	}
+	c, diags := parse(&diag.File{Name: "the built-in configuration", Text: []byte(builtinText)}, overrides...)
+	if c != nil {
+		c.Path = ""
+	}
+	return c, diags
 }
 
 func defaultRunner() Runner {
@@ -54,8 +75,10 @@ var DefaultHelperImage = "localhost/runner-helper:dev"
 // share a map.
 func defaultKubernetes() Kubernetes {
 	return Kubernetes{
-		QPS:              50,
-		Burst:            100,
+		QPS:   50,
+		Burst: 100,
+		// The API server answers in milliseconds, or not at all; and what is not answered is asked again.
+		RequestTimeout:   15 * time.Second,
 		Transport:        "auto",
 		StartTimeout:     time.Minute,
 		Lifetime:         time.Hour,

@@ -14,7 +14,7 @@ func (s *source) lineOf(expr hclsyntax.Expression, line int) (hcl.Range, bool) {
 	expr = s.written(expr)
 	at := expr.Range()
 	template, ok := expr.(*hclsyntax.TemplateExpr)
-	if !ok || line < 1 || s.file == nil || !bytes.HasPrefix(s.file.Text[at.Start.Byte:], []byte("<<")) {
+	if !ok || line < 1 || s.file == nil || s.overridden(at) || !bytes.HasPrefix(s.file.Text[at.Start.Byte:], []byte("<<")) {
 		return at, false
 	}
 	for _, part := range template.Parts {

@@ -21,6 +21,8 @@ type Kubernetes struct {
 	// QPS and Burst bound the requests a second that core sends to the API server.
 	QPS   int `json:"qps"`
 	Burst int `json:"burst"`
+	// RequestTimeout bounds a request to the API server, watches excepted.
+	RequestTimeout time.Duration `json:"request_timeout"`
 	// Transport is how core reaches the helper in a pod, one of Transports.
 	Transport string `json:"transport"`
 
@@ -82,6 +84,9 @@ type Kubernetes struct {
 // Transports are the ways in which core reaches a pod: by itself, to the pod's address, or through the API server.
 var Transports = []string{"auto", "direct", "port_forward"}
 
+// MaxRequestTimeout is the most that request_timeout can be: a server that has not answered by then does not.
+const MaxRequestTimeout = 5 * time.Minute
+
 // Bounds of a spool. The least is that of package spool in round numbers; the most because it lies on the disk of a node,
 // beside those of all other jobs there.
 const (
@@ -98,6 +103,7 @@ var kubernetesSettings = settings{arguments: []argument{
 	attribute("namespace", pluginv1.Kind_KIND_STRING, dnsLabel),
 	attribute("qps", pluginv1.Kind_KIND_INT, between(1, 10_000, decimal)),
 	attribute("burst", pluginv1.Kind_KIND_INT, between(1, 1_000_000, decimal)),
+	attribute("request_timeout", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(MaxRequestTimeout), durationText)),
 	oneOf("transport", Transports...),
 
 	attribute("start_timeout", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(24*time.Hour), durationText)),

@@ -35,6 +35,7 @@ func TestKubernetes(t *testing.T) {
 		Namespace:        "jobs",
 		QPS:              20,
 		Burst:            40,
+		RequestTimeout:   20 * time.Second,
 		Transport:        "port_forward",
 		StartTimeout:     75 * time.Second,
 		Lifetime:         2 * time.Hour,
@@ -117,7 +118,7 @@ func TestKubernetes(t *testing.T) {
 func TestKubernetesDefaults(t *testing.T) {
 	got := load(t, "pipeline \"a\" {\n  processor \"outcome\" {}\n}").Pipelines[0].Kubernetes
 	want := Kubernetes{
-		QPS: 50, Burst: 100, Transport: "auto", StartTimeout: time.Minute, Lifetime: time.Hour, Grace: 5 * time.Second,
+		QPS: 50, Burst: 100, RequestTimeout: 15 * time.Second, Transport: "auto", StartTimeout: time.Minute, Lifetime: time.Hour, Grace: 5 * time.Second,
 		Shell: "/bin/sh", Workdir: "/jobs", XTrace: true, SpoolSize: 64 << 20,
 		HelperImage: "localhost/runner-helper:dev", HelperPullPolicy: "IfNotPresent", PullPolicy: "IfNotPresent",
 		HelperResources: corev1.ResourceRequirements{

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,29 +21,39 @@ import (
 // MaxBytes bounds a configuration file.
 const MaxBytes = 1 << 20
 
-// Load reads a configuration file. The Config is nil when there are errors; the diagnostics are sorted. It evaluates
-// everything but the blocks `config {}` and the locals that only those need.
-func Load(path string) (*Config, diag.Diagnostics) {
+// Load reads a configuration file, with overrides in place of what it says; of two for the same value the later one
+// counts. The Config is nil when there are errors; the diagnostics are sorted. It evaluates everything but the blocks
+// `config {}`, the locals that only those need, and what is overridden.
+func Load(path string, overrides ...Override) (*Config, diag.Diagnostics) {
 	file := &diag.File{Name: path}
 	text, err := readConfig(path)
 	if err != nil {
 		return nil, diag.Diagnostics{unreadable(file, err)}
 	}
 	file.Text = text
-	return parse(file)
+	return parse(file, overrides...)
+}
+
+// Parse is Load of a text. The name is for diagnostics; relative paths start at its folder.
+func Parse(name string, text []byte) (*Config, diag.Diagnostics) {
+	return parse(&diag.File{Name: name, Text: text})
 }
 
 // parse is Load of a file that has been read.
-func parse(file *diag.File) (*Config, diag.Diagnostics) {
+func parse(file *diag.File, overrides ...Override) (*Config, diag.Diagnostics) {
 	dir := filepath.Dir(file.Name)
-	s := &source{file: file, scope: newScope(dir)}
+	s := &source{file: file, scope: newScope(dir), overrides: places(overrides)}
+	for _, o := range overrides {
+		s.scope.read = append(s.scope.read, o.value)
+	}
 	l := &loader{source: s, config: &Config{Path: file.Name, source: s}, dir: dir}
+	l.overriding = overriding{source: s, configs: map[*hclsyntax.Block][]Override{}}
 	body, diags := parseBody(l.source)
 	if diags.HasErrors() {
 		return nil, diags.Sorted()
 	}
-	l.load(body)
-	diags = append(diags, l.diags...).Sorted()
+	l.load(body, overrides)
+	diags = slices.Concat(diags, l.diags, l.overriding.diags).Sorted()
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -134,19 +145,23 @@ type loader struct {
 	// kubernetes and local are the top-level blocks of these names, from which pipelines start.
 	kubernetes cluster
 	local      Local
+	overriding overriding
 }
 
 func (l *loader) add(d diag.Diagnostic) { l.diags = append(l.diags, d) }
 
 // load takes the blocks of the file, those first on which others rest.
-func (l *loader) load(body *hclsyntax.Body) {
+func (l *loader) load(body *hclsyntax.Body, overrides []Override) {
 	d := decoder{source: l.source}
 	d.unknown(body, rootSettings.schema(), rootSettings.elsewhere)
 	l.diags = append(l.diags, d.diags...)
 
+	l.overriding.locals(body, overrides)
 	l.locals(blocksOf(body, "locals"))
+	l.overriding.blocks(body, overrides)
 	l.runner(blocksOf(body, "runner"))
 	l.telemetry(blocksOf(body, "telemetry"))
+	l.scaling(blocksOf(body, "scaling"))
 	l.kubernetes = cluster{settings: defaultKubernetes(), places: map[string]hcl.Range{}}
 	l.kubernetesDefaults(body, &l.kubernetes)
 	l.local = defaultLocal()
@@ -204,6 +219,8 @@ func (l *loader) runner(blocks []*hclsyntax.Block) {
 	}
 	l.source.labels(block, 0, &l.diags)
 	l.settings(block, runnerSettings, &l.config.Runner)
+	r := &l.config.Runner
+	r.LogLevel, r.LogFormat = strings.ToLower(r.LogLevel), strings.ToLower(r.LogFormat)
 	if dir := l.config.Runner.PluginDir; dir != "" && !filepath.IsAbs(dir) {
 		l.config.Runner.PluginDir = filepath.Join(l.dir, dir)
 	}

@@ -79,7 +79,7 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 // use takes a block source or processor: core's settings go into dst, config {} is kept for the plugin.
 func (l *loader) use(block *hclsyntax.Block, s settings, dst any) *Use {
 	l.settings(block, s, dst)
-	u := &Use{Range: l.source.rng(block.DefRange()), source: l.source, header: block.DefRange()}
+	u := &Use{Range: l.source.rng(block.DefRange()), source: l.source, header: block.DefRange(), overrides: l.overriding.configs[block]}
 	if inner := l.single(blocksOf(block.Body, "config")); inner != nil {
 		l.source.labels(inner, 0, &l.diags)
 		u.body, u.header = inner.Body, inner.DefRange()

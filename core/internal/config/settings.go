@@ -86,7 +86,7 @@ const inConfig = " What is meant for the plugin stands in its block config { …
 // The blocks that core knows. docs/configuration.md describes them, and a test compares the two.
 var (
 	rootSettings = settings{
-		blocks:    []string{"runner", "telemetry", "kubernetes", "local", "plugin", "pipeline", "locals"},
+		blocks:    []string{"runner", "telemetry", "scaling", "kubernetes", "local", "plugin", "pipeline", "locals"},
 		elsewhere: " Arguments stand in blocks, such as runner { concurrency = 3 }.",
 	}
 
@@ -95,11 +95,13 @@ var (
 		attribute("concurrency", pluginv1.Kind_KIND_INT, between(1, 1000, decimal)),
 		attribute("plugin_dir", pluginv1.Kind_KIND_STRING, notEmpty),
 		attribute("drain_timeout", pluginv1.Kind_KIND_DURATION, between(0, int64(24*time.Hour), durationText)),
+		attribute("log_level", pluginv1.Kind_KIND_STRING, anyCase(logLevels...)),
+		attribute("log_format", pluginv1.Kind_KIND_STRING, anyCase("text", "json")),
 	}}
 	pluginSettings = settings{arguments: []argument{
 		attribute("checksum", pluginv1.Kind_KIND_STRING, matches(checksum, "It is \"sha256:\" and 64 hexadecimal digits, as `core plugins list` prints it.")),
 		list("env", grantable),
-		oneOf("log_level", "trace", "debug", "info", "warn", "error", "off"),
+		oneOf("log_level", logLevels...),
 	}}
 	pipelineSettings = settings{
 		arguments: []argument{
@@ -134,6 +136,9 @@ var tools = stringMap("tools", tool.WrongName, func(v any) string {
 	text, _ := v.(string)
 	return tool.WrongProgram(text)
 })
+
+// logLevels are the levels of the logs of core and of plugins.
+var logLevels = []string{"trace", "debug", "info", "warn", "error", "off"}
 
 var (
 	runnerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
@@ -286,6 +291,17 @@ func matches(pattern *regexp.Regexp, rule string) func(any) string {
 			return ""
 		}
 		return rule
+	}
+}
+
+// anyCase takes one of some words, whatever the case of its letters: opslevel-runner had them in capitals.
+func anyCase(words ...string) func(any) string {
+	return func(v any) string {
+		text, _ := v.(string)
+		if slices.Contains(words, strings.ToLower(text)) {
+			return ""
+		}
+		return strings.TrimSpace(nearest(text, words))
 	}
 }
 

@@ -17,10 +17,15 @@ import (
 type source struct {
 	file  *diag.File
 	scope *scope
+	// overrides are the files that diagnostics name for overrides, by the names that ranges have.
+	overrides map[string]*diag.File
 }
 
 // rng turns a range of package hcl into one that can be printed.
 func (s *source) rng(r hcl.Range) diag.Range {
+	if override := s.overrides[r.Filename]; override != nil {
+		return diag.Range{File: override}
+	}
 	if s.file == nil {
 		return diag.Range{}
 	}

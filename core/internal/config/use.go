@@ -24,6 +24,8 @@ type Use struct {
 	body *hclsyntax.Body
 	// header is that of config {}, or of the block around it.
 	header hcl.Range
+	// overrides stand in place of values in config {}; Decode puts them in.
+	overrides []Override
 	// secrets are the values of sensitive attributes; Decode sets them.
 	secrets []string
 }
@@ -31,11 +33,16 @@ type Use struct {
 // Decode checks the plugin's configuration against the plugin's schema and returns it as JSON, as in ValidateRequest.
 // Attributes that are absent stay absent, their defaults are the plugin's affair. The JSON is nil when there are errors.
 func (u *Use) Decode(schema *pluginv1.Schema) ([]byte, diag.Diagnostics) {
+	d := decoder{source: u.source}
 	body := u.body
 	if body == nil {
 		body = &hclsyntax.Body{}
 	}
-	d := decoder{source: u.source}
+	if len(u.overrides) > 0 {
+		w := overriding{source: u.source}
+		body = w.config(body, schema, u.overrides)
+		u.body, u.overrides, d.diags = body, nil, w.diags
+	}
 	values := d.body(body, schema, u.header)
 	u.secrets = d.secrets
 	if d.diags.HasErrors() {

@@ -193,7 +193,15 @@ func decodeString(v cty.Value) (any, error) {
 	return text.AsString(), nil
 }
 
+// decodeBool takes the words that the environment of deployment tools has for truths, too: True, TRUE, 1.
 func decodeBool(v cty.Value) (any, error) {
+	if v.Type() == cty.String {
+		b, err := strconv.ParseBool(v.AsString())
+		if err != nil {
+			return nil, errType
+		}
+		return b, nil
+	}
 	b, err := convert.Convert(v, cty.Bool)
 	if err != nil {
 		return nil, errType

@@ -30,8 +30,8 @@ func (in *intake) call(ctx context.Context, name string, try func(ctx context.Co
 	}
 }
 
-// callTimeout bounds one call of a source.
-const callTimeout = 30 * time.Second
+// callTimeout bounds one call of a source. A source gives its remote system a minute at most.
+const callTimeout = 75 * time.Second
 
 func (in *intake) callOnce(ctx context.Context, name string, try func(ctx context.Context, client pluginv1.SourceClient) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

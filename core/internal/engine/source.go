@@ -21,3 +21,8 @@ type SourceConnection interface {
 	// Explain makes an error of a call into one that says what became of the process, if it is gone.
 	Explain(ctx context.Context, call string, err error) error
 }
+
+// RefusedError is what Explain makes of an error by which a source says that its remote system will never take a result.
+type RefusedError struct{ Message string }
+
+func (e *RefusedError) Error() string { return e.Message }

@@ -369,7 +369,8 @@ func (t *task) report(summary Summary) error {
 			said = true
 			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
 		}
-		return time.Since(begun) < p.GiveUp
+		var refused *RefusedError
+		return !errors.As(err, &refused) && time.Since(begun) < p.GiveUp
 	})
 	lost := ""
 	if err != nil {

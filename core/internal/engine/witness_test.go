@@ -114,7 +114,7 @@ func TestFailedJobIsWitnessed(t *testing.T) {
 	if !root.Failed || root.Message != "it said **********" {
 		t.Errorf("the status is %q", root.Message)
 	}
-	if deliver.Attributes["lines"] != int64(40) || deliver.Attributes["retries"] != int64(1) || len(deliver.Events) != 1 || deliver.Failed {
+	if deliver.Attributes["lines"] != int64(41) || deliver.Attributes["retries"] != int64(1) || len(deliver.Events) != 1 || deliver.Failed {
 		t.Errorf("the delivery is %+v", deliver)
 	}
 	if len(report.Events) != 2 || report.Failed {
@@ -137,7 +137,7 @@ func TestFailedJobIsWitnessed(t *testing.T) {
 	contexts := events[0]["contexts"].(map[string]any)        //nolint:forcetypeassert // a test
 	lines := contexts["logs"].(map[string]any)["runner_logs"] //nolint:forcetypeassert // a test
 	want := []any{}
-	for _, l := range append(slices.Clone(script.lines[20:39]), "+ echo **********") {
+	for _, l := range append(slices.Clone(script.lines[21:39]), "+ echo **********", "[runner] failed (exit): it said **********") {
 		want = append(want, l)
 	}
 	if d := cmp.Diff(want, lines); d != "" {

@@ -37,6 +37,7 @@ type Metrics struct {
 	stages   *stageMetrics
 	plugins  *pluginMetrics
 	sources  *sourceMetrics
+	scaling  scalingMetrics
 
 	mu sync.RWMutex
 	// known are the pipelines whose series are there, though nothing has been counted yet.
@@ -63,6 +64,7 @@ func NewMetrics(options Options) *Metrics {
 	m.stages = newStageMetrics(k)
 	m.plugins = newPluginMetrics(k)
 	m.sources = newSourceMetrics()
+	m.scaling = newScalingMetrics(k)
 	return m
 }
 

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func findAccess(s config.Kubernetes, log hclog.Logger) (*access, error) {
 	}
 	a.config.QPS, a.config.Burst = float32(s.QPS), s.Burst
 	a.config.UserAgent = "runner/" + version.String()
-	// No timeout: it would cut watches and port-forwards. Each call has a context with its own.
+	// No timeout: it would cut watches and port-forwards. See bounded.
 	a.config.Timeout = 0
 	a.config.WarningHandler = rest.NoWarnings{}
 	a.config.ContentType = "application/vnd.kubernetes.protobuf"
@@ -81,9 +82,11 @@ func findAccess(s config.Kubernetes, log hclog.Logger) (*access, error) {
 	if a.config.Dial == nil {
 		a.config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
-	if a.http, err = rest.HTTPClientFor(a.config); err != nil {
+	transport, err := rest.TransportFor(a.config)
+	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", a, err)
 	}
+	a.http = &http.Client{Transport: &bounded{next: transport, timeout: s.RequestTimeout}}
 	return a, nil
 }
 
@@ -135,8 +138,12 @@ func (a *access) explain(err error) error {
 	return fmt.Errorf("ask %s for pods: %w", a, err)
 }
 
-// quietKlog gives what client-go has to say to core's own log: it would write to standard error.
+// quietKlog gives what client-go has to say to core's own log: it would write to standard error, errors there as well
+// as to its log.
 func quietKlog(log hclog.Logger) {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	_ = flags.Set("stderrthreshold", "FATAL") // it is a level
 	klog.LogToStderr(false)
 	klog.SetOutput(log.Named("client-go").StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}))
 }

@@ -12,10 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/podrunner/runner/core/internal/agent"
+	"github.com/podrunner/runner/core/internal/config"
 )
 
-// callTimeout bounds one call to the API server. It answers such calls in milliseconds, or not at all.
-const callTimeout = 15 * time.Second
+// callTimeout bounds one call to the API server with all that the client does about it, waiting for its turn included. How
+// long the server may take to answer, request_timeout says.
+const callTimeout = config.MaxRequestTimeout
 
 // retryBackoff is how often a call is tried again that has failed for a reason that passes. The client itself heeds
 // Retry-After besides.

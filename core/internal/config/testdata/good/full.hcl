@@ -26,6 +26,19 @@ telemetry {
   sentry_environment = "staging"
 }
 
+scaling {
+  enabled            = true
+  pod                = "runner-7d9f-x2"
+  namespace          = "runners"
+  deployment         = "opslevel-runner"
+  min_replicas       = env("RUNNER_TEST_UNSET", "2")
+  max_replicas       = 5
+  interval           = 90
+  concurrency_factor = 1
+  kubeconfig         = "kubeconfig"
+  context            = "here"
+}
+
 plugin "sanitize" {
   checksum  = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   env       = ["SSL_CERT_FILE"]

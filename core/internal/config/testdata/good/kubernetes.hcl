@@ -4,20 +4,21 @@ locals {
 }
 
 kubernetes {
-  kubeconfig    = "cluster/kubeconfig"
-  context       = "staging"
-  namespace     = "jobs"
-  qps           = env("RUNNER_TEST_QPS", 20)
-  burst         = 40
-  transport     = "port_forward"
-  start_timeout = env("RUNNER_TEST_SECONDS", "60s")
-  lifetime      = "2h"
-  grace         = "10s"
-  shell         = "/bin/bash"
-  workdir       = "/srv/jobs"
-  xtrace        = env("RUNNER_TEST_FALSE", true)
-  tools         = { opslevel-runner = "runner-source-faktory", both = "outer" }
-  spool_size    = "128MiB"
+  kubeconfig      = "cluster/kubeconfig"
+  context         = "staging"
+  namespace       = "jobs"
+  qps             = env("RUNNER_TEST_QPS", 20)
+  burst           = 40
+  request_timeout = 20
+  transport       = "port_forward"
+  start_timeout   = env("RUNNER_TEST_SECONDS", "60s")
+  lifetime        = "2h"
+  grace           = "10s"
+  shell           = "/bin/bash"
+  workdir         = "/srv/jobs"
+  xtrace          = env("RUNNER_TEST_FALSE", true)
+  tools           = { opslevel-runner = "runner-source-faktory", both = "outer" }
+  spool_size      = "128MiB"
 
   helper_image       = "registry.example.com/runner-helper:1.2"
   helper_pull_policy = "Always"

@@ -1,0 +1,7 @@
+scaling {
+  enabled = true
+}
+
+pipeline "default" {
+  processor "outcome" {}
+}

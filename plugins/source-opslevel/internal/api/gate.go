@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// maxRetryAfter bounds how long the API can have us wait: a header is no reason to do nothing for a day.
+const maxRetryAfter = 2 * time.Minute
+
+// gate holds requests back as long as the API has asked for it.
+type gate struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+// shut holds requests back for a while, if they are not already for longer.
+func (g *gate) shut(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if until := time.Now().Add(min(d, maxRetryAfter)); until.After(g.until) {
+		g.until = until
+	}
+}
+
+// pass waits until requests may be sent. When ctx would end before that, it does not wait at all.
+func (g *gate) pass(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		until := g.until
+		g.mu.Unlock()
+		wait := time.Until(until)
+		if wait <= 0 {
+			return ctx.Err()
+		}
+		if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+			return &Error{
+				Operation: "wait", Kind: Throttled,
+				Message: fmt.Sprintf("the API has asked not to be called for another %s", wait.Round(time.Second)),
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// retryAfter reads the header of that name: seconds, or a date.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return max(time.Duration(seconds)*time.Second, time.Second)
+	}
+	if date, err := http.ParseTime(header); err == nil && date.After(now) {
+		return max(date.Sub(now), time.Second)
+	}
+	return 0
+}
+
+// transport bounds answers, and heeds Retry-After.
+type transport struct {
+	base http.RoundTripper
+	gate *gate
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode >= http.StatusBadRequest {
+		if wait := retryAfter(answer.Header.Get("Retry-After"), time.Now()); wait > 0 {
+			t.gate.shut(wait)
+		}
+	}
+	answer.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(answer.Body, maxAnswerBytes), answer.Body}
+	return answer, nil
+}

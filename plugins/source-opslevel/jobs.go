@@ -1,0 +1,87 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/podrunner/runner/plugins/source-opslevel/internal/api"
+	"github.com/podrunner/runner/sdk"
+)
+
+// taken is a job that the API has handed out to a runner.
+type taken struct {
+	runner string
+	job    *api.Job
+}
+
+// jobs are those that the API has given to this runner and that are not over. Its methods are safe for concurrent use.
+type jobs struct {
+	mu   sync.Mutex
+	list map[sdk.JobKey]*running
+	// stashed are jobs that core has not got yet, because its stream broke at the wrong moment.
+	stashed []*taken
+}
+
+// running is what is known of a job beside its handle. It is nothing that can't be done without: another process begins
+// with none of it.
+type running struct {
+	runner string
+	// mu is held by the call about the job that is at work. Core makes one at a time, but may have given up the one before.
+	mu sync.Mutex
+	// chunk is the part of the log that is being sent; core sends one at a time.
+	chunk chunk
+	// maybe is set when an earlier try to report the outcome may have worked, though it did not look so.
+	maybe bool
+}
+
+func newJobs() *jobs { return &jobs{list: map[sdk.JobKey]*running{}} }
+
+// open returns what is known of a job that core has, making it known first if need be.
+func (j *jobs) open(key sdk.JobKey, runner string) *running {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := j.list[key]
+	if r == nil {
+		r = &running{runner: runner}
+		j.list[key] = r
+	}
+	return r
+}
+
+// over forgets a job.
+func (j *jobs) over(key sdk.JobKey) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.list, key)
+}
+
+// of counts the jobs of a runner.
+func (j *jobs) of(runner string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, r := range j.list {
+		if r.runner == runner {
+			n++
+		}
+	}
+	return n
+}
+
+// stash keeps a job for the next claim.
+func (j *jobs) stash(t *taken) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stashed = append(j.stashed, t)
+}
+
+// unstash returns the oldest job that is kept, nil when there is none.
+func (j *jobs) unstash() *taken {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.stashed) == 0 {
+		return nil
+	}
+	t := j.stashed[0]
+	j.stashed = j.stashed[1:]
+	return t
+}

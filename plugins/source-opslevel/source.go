@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/podrunner/runner/plugins/source-opslevel/internal/api"
+	"github.com/podrunner/runner/sdk"
+)
+
+var (
+	_ sdk.JobSource = (*source)(nil)
+	_ sdk.Resumer   = (*source)(nil)
+	_ sdk.Scaler    = (*source)(nil)
+	_ io.Closer     = (*source)(nil)
+)
+
+const (
+	// patience is how long an answer is waited for that core has no use for any more. The API hands out a job once: if its
+	// answer is cut off, nobody runs that job. But a runner that was told to stop, and has nothing to do, is gone within a second.
+	patience = 500 * time.Millisecond
+	// maxPollPause bounds the pause between polls that have failed.
+	maxPollPause = time.Minute
+)
+
+// source takes jobs from the API.
+type source struct {
+	config *config
+	// name is the runner's own name.
+	name    string
+	api     *api.Client
+	runners *runners
+	jobs    *jobs
+	// registering is held while it is done.
+	registering sync.Mutex
+}
+
+func connect(_ context.Context, runner string, c config) (*source, error) {
+	return &source{
+		config: &c, name: runner, runners: newRunners(), jobs: newJobs(),
+		api: api.New(api.Options{
+			URL: c.APIURL, Token: c.APIToken.Reveal(), Version: version, Extras: c.UserAgentExtras, Timeout: c.Timeout, Roots: c.roots,
+		}),
+	}, nil
+}
+
+// Take implements sdk.JobSource: it registers, and asks for jobs as long as core has slots.
+func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
+	var pause sdk.Backoff
+	pause.First, pause.Last = time.Second, maxPollPause
+	for {
+		if !s.enroll(ctx, in) {
+			return nil
+		}
+		// Before the claim: a slot is no place to wait in.
+		if err := s.api.Ready(ctx); err != nil {
+			return nil //nolint:nilerr // the context has ended
+		}
+		claim, err := in.Claim(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // as above
+		}
+		found, err := s.poll(ctx, claim)
+		claim.Drop()
+		wait := s.interval()
+		switch {
+		case errors.Is(err, sdk.ErrRevoked):
+			sdk.Logger(ctx).Warn("a request for a job was broken off, as the runner ends; a job that was handed out at that moment is run by nobody")
+			continue
+		case err != nil:
+			wait = pause.Next()
+			in.Disconnected(err.Error())
+			sdk.Logger(ctx).Warn("asking for a job has failed", "error", err, "again_in", wait)
+		default:
+			in.Connected()
+			pause.Reset()
+		}
+		if !found && !sdk.Pause(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// interval is the pause after a poll that has found nothing: of a different length each time, so that runners that were
+// started together do not poll together.
+func (s *source) interval() time.Duration {
+	spread := s.config.PollInterval / 10
+	return s.config.PollInterval - spread + rand.N(2*spread+1) //nolint:gosec // no secret
+}
+
+// poll asks for a job once, and offers it to core.
+func (s *source) poll(ctx context.Context, claim *sdk.Claim) (found bool, err error) {
+	if job := s.jobs.unstash(); job != nil {
+		s.offer(ctx, claim, job)
+		return true, nil
+	}
+	asking, release := claim.Context(ctx, patience)
+	defer release()
+	runner, token := s.runners.current()
+	job, next, err := s.api.Pending(asking, runner, token)
+	var broken *api.BrokenJob
+	switch {
+	case errors.As(err, &broken):
+		s.runners.keep(runner, next)
+		s.refuse(ctx, broken.ID, runner, broken.Error())
+		return true, nil
+	case err != nil && errors.Is(context.Cause(asking), sdk.ErrRevoked):
+		return false, sdk.ErrRevoked
+	case api.IsUnknownRunner(err):
+		s.runners.gone(runner)
+		return false, err
+	case err != nil:
+		return false, err
+	}
+	s.runners.keep(runner, next)
+	if job == nil {
+		return false, nil
+	}
+	s.offer(ctx, claim, &taken{runner: runner, job: job})
+	return true, nil
+}
+
+// Scale implements sdk.Scaler.
+func (s *source) Scale(ctx context.Context, current, concurrency int) (int, error) {
+	runner, _ := s.runners.current()
+	if runner == "" {
+		return 0, errors.New("this runner is not registered with the OpsLevel API yet")
+	}
+	return s.api.Scale(ctx, runner, current, concurrency)
+}
+
+// Resume implements sdk.Resumer. The API has no way to ask for a job, and takes the log and the outcome of one under the
+// id of the runner that it gave it to. So there is nothing to do, and nothing to find out.
+func (s *source) Resume(_ context.Context, key sdk.JobKey, data []byte) (sdk.Offer, bool, error) {
+	h, err := decodeHandle(data)
+	if err != nil {
+		return sdk.Offer{}, false, err
+	}
+	s.jobs.open(key, h.Runner)
+	s.former(h)
+	return sdk.Offer{}, true, nil
+}
+
+// former notes a runner that was this one before it was started anew, so that it can be unregistered in the end.
+func (s *source) former(h handle) {
+	if h.Name == s.name {
+		s.runners.former(h.Runner)
+	}
+}
+
+// Close implements io.Closer: jobs that core never got are reported, and the runner unregisters.
+func (s *source) Close() error {
+	defer s.api.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	for job := s.jobs.unstash(); job != nil; job = s.jobs.unstash() {
+		s.refuse(ctx, job.job.ID, job.runner, "the runner was stopped before it could run the job")
+	}
+	var errs []error
+	for _, runner := range s.runners.all() {
+		if n := s.jobs.of(runner); n > 0 {
+			errs = append(errs, fmt.Errorf("the runner stays registered with the OpsLevel API, as %d jobs of it are not over", n))
+			continue
+		}
+		if err := s.unregister(ctx, runner); err != nil {
+			errs = append(errs, fmt.Errorf("the runner stays registered with the OpsLevel API: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
