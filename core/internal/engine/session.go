@@ -171,7 +171,7 @@ func (s *session) offer(o *offer) {
 	}
 	s.mu.Lock()
 	running, adopting := s.jobs[o.job.ID], s.adopting == o.job.ID
-	s.intake.offered = o.job.ID
+	s.offered = o.job.ID
 	s.mu.Unlock()
 	defer s.unoffer()
 	if adopting {
@@ -209,7 +209,7 @@ func (s *session) offer(o *offer) {
 func (s *session) unoffer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.intake.offered = ""
+	s.offered = ""
 }
 
 func (s *session) cancel(m *pluginv1.JobsResponse_Cancel) {
