@@ -57,7 +57,7 @@ func (l *lasting) Leave(ctx context.Context) error {
 	if l.leaveErr != nil {
 		return l.leaveErr
 	}
-	return l.Run.Close(ctx)
+	return l.Close(ctx)
 }
 
 // state returns what has become of the run.

@@ -137,7 +137,7 @@ func (h *heirs) reports() map[string]int {
 	all := map[string]int{}
 	for _, r := range h.api.Requests() {
 		if strings.Contains(r.Operation, "Outcome") || strings.Contains(string(r.Body), "runnerReportJobOutcome") {
-			all[fmt.Sprint(r.Variables["input"].(map[string]any)["runnerJobId"])]++ //nolint:forcetypeassert // the API has parsed it
+			all[fmt.Sprint(r.Variables["input"].(map[string]any)["runnerJobId"])]++
 		}
 	}
 	return all

@@ -13,23 +13,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 )
 
 // orphansTest is a runner that looks for orphans when the test says so.
 type orphansTest struct {
 	*orphans
-	t *testing.T
+	t      *testing.T
+	client *fake.Clientset
 }
 
 func newOrphansTest(t *testing.T, objects ...runtime.Object) orphansTest {
 	t.Helper()
-	e := otherOf(t, cluster(t, objects...), nil, nil)
+	client := cluster(t, objects...)
+	e := otherOf(t, client, nil, nil)
 	e.orphans = newOrphans(e)
-	return orphansTest{e.orphans, t}
+	return orphansTest{e.orphans, t, client}
 }
 
-// waitingPods are the names of the orphans after a look; those from which this many seconds have passed, as far as is known.
+// waitingPods are the names of the orphans after a look.
 func (o orphansTest) waitingPods() []string {
 	o.t.Helper()
 	o.find(o.t.Context())
@@ -146,9 +149,7 @@ func TestTimeInWhichNobodyLooked(t *testing.T) {
 // TestLeasesThatCannotBeRead: who can't know takes nothing.
 func TestLeasesThatCannotBeRead(t *testing.T) {
 	o := newOrphansTest(t, orphanPod("a", "dead", "z"))
-	o.e.client.(interface {
-		PrependReactor(verb, resource string, reaction k8stesting.ReactionFunc)
-	}).PrependReactor("list", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+	o.client.PrependReactor("list", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("the API server is away")
 	})
 	if got := o.waitingPods(); got != nil {
