@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -600,5 +601,40 @@ func TestKeptResultIsMasked(t *testing.T) {
 	result := job.Result{Variables: []job.OutcomeVariable{{Key: "k", Value: []byte("a hunter2hunter2")}}}
 	if got := string(task.masked(result).Variables[0].Value); strings.Contains(got, "hunter2") || string(result.Variables[0].Value) != "a hunter2hunter2" {
 		t.Errorf("kept %q, reported %q", got, result.Variables[0].Value)
+	}
+}
+
+// TestRefusedResult: what the source refuses for good, no runner can report: the job is not left to any.
+func TestRefusedResult(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		t.Run(fmt.Sprint("kept: ", kept), func(t *testing.T) {
+			f, a := newFakeSource(t), newAdopters()
+			f.refuses, f.reportErr = true, []error{errAway}
+			a.orphan("1", finished("a"), func(o *executor.Adopted) {
+				if kept {
+					o.Kept = &executor.Kept{Result: job.Result{Outcome: job.Success}}
+				}
+			})
+			run := a.run("1")
+			remain := serveUntil(t, adopting(f, a), "the run is closed", func() bool {
+				inner := run.Run.(*fakeRun) //nolint:forcetypeassert // the test made it
+				inner.mu.Lock()
+				defer inner.mu.Unlock()
+				return inner.closes > 0
+			})
+			if _, left, _ := run.state(); left != 0 || remain != 0 {
+				t.Errorf("the job was left %d times, %d remain", left, remain)
+			}
+		})
+	}
+}
+
+// TestNoReportOfAJobThatIsTaken: the very report is not made.
+func TestNoReportOfAJobThatIsTaken(t *testing.T) {
+	l := newLasting(nil)
+	close(l.taken)
+	task := &task{lasting: l, in: &intake{pipeline: &Pipeline{}, serving: &serving{Service: &Service{}}}}
+	if err := task.report(Summary{}); !errors.Is(err, executor.ErrTaken) {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -36,7 +36,9 @@ type fakeSource struct {
 	held bool
 	// appendErr and reportErr are what the next calls answer.
 	appendErr, reportErr []error
-	refuse               *pluginv1.AppendLogsResponse
+	// refuses says that the source refuses results for good.
+	refuses bool
+	refuse  *pluginv1.AppendLogsResponse
 
 	// resume answers Resume; nil: it knows all jobs.
 	resume func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error)
@@ -86,6 +88,9 @@ func (f *fakeSource) Client() pluginv1.SourceClient                     { return
 func (f *fakeSource) Progress()                                         {}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
+	if f.refuses && call == "Report" {
+		return &RefusedError{Message: err.Error()}
+	}
 	return fmt.Errorf("%s: %w", call, err)
 }
 

@@ -435,6 +435,9 @@ func (t *task) report(summary Summary) error {
 			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
 			t.keep(summary)
 		}
+		if t.lasting != nil && isTaken(t.lasting) {
+			return false
+		}
 		var refused *RefusedError
 		return !errors.As(err, &refused) && time.Since(begun) < p.GiveUp
 	})

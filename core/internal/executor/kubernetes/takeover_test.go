@@ -301,6 +301,44 @@ func TestTakeOverWithoutTheBeginning(t *testing.T) {
 	if records != 1002-read+2 || res.Gap != "" || !strings.Contains(res.Note, "kept no longer") {
 		t.Errorf("%d records were read of 1002 behind %d, gap %q, note %q", records, read, res.Gap, res.Note)
 	}
+	if n := adopted.Run.(*run).place.delivered; n != 1002 { //nolint:forcetypeassert // the test is about that
+		t.Errorf("%d records count as delivered, want 1002", n)
+	}
+	if err := adopted.Run.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTakeOverBehindAStep has the helper forget the beginning of the init step, when some of the next step was delivered, too.
+func TestTakeOverBehindAStep(t *testing.T) {
+	t.Parallel()
+	n, first := newNode(t)
+	r := n.start(first, withInit(), map[string]stepFunc{
+		"init": func(_ <-chan struct{}, w *spool.Writer) { printMany(w, 400, 30<<10) },
+		"job":  prints(0, "a", "b", "c"),
+	}).(executor.Lasting)
+	var read uint64
+	for read < 401 {
+		batch, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += uint64(batch.Len())
+	}
+	r.Note(executor.Progress{Records: 401, At: 401, Lines: 401, Sent: 401})
+	r.(*run).client.Ack("init", 400) //nolint:forcetypeassert // what a delivery does in the end
+	await(t, "the beginning is forgotten", func() bool { return n.forgotten("init") })
+	if err := r.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := otherOf(t, n.client, n, nil)
+	last(t, second)
+	adopted := takeOver(t, second)
+	res, records := follow(t, adopted.Run)
+	want(t, res, job.Success, "", "")
+	if hole := adopted.Run.Missing(); records != 2 || res.Gap != "" || hole != (executor.Hole{Records: 401, At: 401}) {
+		t.Errorf("%d records were read, gap %q, missing %+v", records, res.Gap, hole)
+	}
 	if err := adopted.Run.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
