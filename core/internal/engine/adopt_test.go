@@ -266,6 +266,11 @@ func TestTakeOver(t *testing.T) {
 			if len(f.appends) > 0 && f.appends[0].GetFirstLine() != c.first {
 				t.Errorf("the first line is number %d, want %d", f.appends[0].GetFirstLine(), c.first)
 			}
+			for _, n := range a.run("1").notes {
+				if n.At < c.delivered.Lines {
+					t.Errorf("what was delivered before is noted as %+v", n)
+				}
+			}
 			_, left, note := a.run("1").state()
 			if left != 0 || note != c.note {
 				t.Errorf("left %d times, noted %+v, want %+v", left, note, c.note)

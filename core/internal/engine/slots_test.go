@@ -295,7 +295,7 @@ func TestSlotsAtRandom(t *testing.T) {
 // TestSlotsForOthers: a job that no source offers gets the next slot that is free, and no source is granted it.
 func TestSlotsForOthers(t *testing.T) {
 	s := newSlots(2)
-	a, b := newPeer(s, 2), newPeer(s, 2)
+	a, b := newPeer(s, 10), newPeer(s, 10)
 	a.lane.opened()
 	settle(t, a, b)
 	if a.lane.take() {

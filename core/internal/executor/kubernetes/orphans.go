@@ -22,6 +22,8 @@ const (
 	lookEvery = 10 * time.Second
 	// sweepEvery is how many looks apart Leases of runners that have gone and left nothing are removed.
 	sweepEvery = 30
+	// keptFor is how long what is left of a job stays, after its pod has ended, when nobody can go on with it.
+	keptFor = 7 * 24 * time.Hour
 	// postponed is how long a job is left alone that this runner could not go on with.
 	postponed = time.Minute
 )
@@ -125,6 +127,7 @@ func (o *orphans) find(ctx context.Context) {
 			return
 		}
 	}
+	o.removeOld(ctx, others)
 	o.sort(others)
 	o.sweep(ctx, others)
 }
@@ -199,6 +202,40 @@ func (o *orphans) sort(others []*corev1.Pod) {
 	if len(o.waiting) > 0 {
 		wake(o.C)
 	}
+}
+
+// removeOld removes what is left of jobs that nobody has gone on with for a long time.
+func (o *orphans) removeOld(ctx context.Context, others []*corev1.Pod) {
+	now := time.Now()
+	for _, pod := range others {
+		ended := endedAt(pod)
+		if ended.IsZero() || now.Sub(ended) < keptFor || !o.isOrphan(pod, now) {
+			continue
+		}
+		o.e.opts.Logger.Error("nobody has gone on with a job since its pod has ended; what is left of it is removed",
+			"pod", pod.Name, "job", pod.Annotations[annotationJobID], "after", now.Sub(ended).Round(time.Hour).String())
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		// The ConfigMap owns the rest.
+		err := o.e.client.CoreV1().ConfigMaps(o.e.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{})
+		cancel()
+		if err != nil && !apierrors.IsNotFound(err) {
+			o.e.opts.Logger.Warn("what is left of a job could not be removed; it is tried again", "pod", pod.Name, "error", err)
+		}
+	}
+}
+
+// endedAt is when the last container of a pod has ended that has; zero for one that has not ended.
+func endedAt(pod *corev1.Pod) (at time.Time) {
+	if pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded {
+		return at
+	}
+	at = pod.CreationTimestamp.Time
+	for _, s := range pod.Status.ContainerStatuses {
+		if t := s.State.Terminated; t != nil && t.FinishedAt.After(at) {
+			at = t.FinishedAt.Time
+		}
+	}
+	return at
 }
 
 // sweep removes the Leases of runners that are gone and have left nothing.

@@ -176,6 +176,44 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestRemoveOld: what nobody has gone on with for a week is removed.
+func TestRemoveOld(t *testing.T) {
+	pod := func(name, runner string, phase corev1.PodPhase, ago time.Duration) *corev1.Pod {
+		p := orphanPod(name, runner, "x")
+		p.CreationTimestamp = metav1.NewTime(time.Now().Add(-30 * 24 * time.Hour))
+		p.Status.Phase = phase
+		if ago > 0 {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(time.Now().Add(-ago))},
+			}}}
+		}
+		return p
+	}
+	pods := []*corev1.Pod{
+		pod("old", "dead", corev1.PodFailed, keptFor+time.Hour), pod("young", "dead", corev1.PodFailed, keptFor-time.Hour),
+		pod("running", "dead", corev1.PodRunning, keptFor+time.Hour), pod("of-the-living", "living", corev1.PodFailed, keptFor+time.Hour),
+		pod("unknown-end", "dead", corev1.PodSucceeded, 0),
+	}
+	objects := []runtime.Object{leaseOf("living")}
+	for _, p := range pods {
+		objects = append(objects, p, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: "jobs"}})
+	}
+	o := newOrphansTest(t, objects...)
+	o.waitingPods()
+	left, err := o.client.CoreV1().ConfigMaps("jobs").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range left.Items {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"of-the-living", "running", "young"}; !slices.Equal(names, want) {
+		t.Errorf("left are %v, want %v", names, want)
+	}
+}
+
 // TestAdopt: a job is adopted once, and not when it runs here.
 func TestAdopt(t *testing.T) {
 	client := cluster(t)
