@@ -266,6 +266,36 @@ func TestTakeOverByOneOfMany(t *testing.T) {
 	}
 }
 
+// TestTakeOverOfOneThatComesBack: a runner that seemed to be gone says nothing more of the job that another one has.
+func TestTakeOverOfOneThatComesBack(t *testing.T) {
+	t.Parallel()
+	h := newHeirs(t)
+	first := h.run("first", 1, "")
+	first.AwaitReady()
+	const lines = 600
+	id := h.api.Add(numbers(5, lines))[0]
+	h.lines(id, 30)
+	first.Signal(syscall.SIGSTOP)
+	second := h.run("second", 1, "")
+	second.Says("job taken over")
+	j, _ := h.api.Job(id)
+	h.lines(id, len(j.Lines())+30)
+	first.Signal(syscall.SIGCONT)
+	first.Says("another runner has taken the job over")
+	h.whole(id, 5, lines)
+	h.removed()
+	if n := h.reports()[id]; n != 1 {
+		t.Errorf("the job was reported %d times", n)
+	}
+	if n := first.Metric(`jobs_left_total{pipeline="default",why="taken"}`); n != "1" {
+		t.Errorf("the metrics say that %q jobs were taken", n)
+	}
+	next := h.api.Add(numbers(6, 5))[0] // it is a runner as ever
+	h.whole(next, 6, 5)
+	first.Stop()
+	second.Stop()
+}
+
 // TestResultIsKept: the API takes no outcome, and the runner is stopped at once: the next one of its name reports what is
 // kept on the pod, and runs nothing again.
 func TestResultIsKept(t *testing.T) {
