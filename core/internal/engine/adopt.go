@@ -186,6 +186,17 @@ func (t *task) reportKept() (Summary, error) {
 	return summary, err
 }
 
+// keptPatience is how long, at most, a slot is used for a result that is kept: it waits as well without one.
+const keptPatience = time.Minute
+
+// reportFor is how long the source may fail to take the result.
+func (t *task) reportFor() time.Duration {
+	if t.adopted != nil && t.adopted.Kept != nil {
+		return min(t.in.pipeline.GiveUp, keptPatience)
+	}
+	return t.in.pipeline.GiveUp
+}
+
 // left tells of a job that is not reported here, once, and gives its slot to another.
 func (t *task) left(err error) {
 	t.finish.Do(func() {

@@ -643,3 +643,20 @@ func TestNoReportOfAJobThatIsTaken(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestRefusedLines: lines that no runner can deliver hold up no report.
+func TestRefusedLines(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	f.add("1")
+	f.refuses = true
+	f.appendErr = append(f.appendErr, nil)
+	for range 1000 {
+		f.appendErr = append(f.appendErr, errAway)
+	}
+	s := adopting(f, a)
+	s.Pipelines[0].GiveUp = 300 * time.Millisecond
+	a.first(&script{lines: []string{"a", "b", "c"}, statuses: []executor.Status{{Phase: executor.Running}, {Phase: executor.Done}}, result: succeeded})
+	if left := serveUntil(t, s, "the job is reported", f.reported("1")); left != 0 {
+		t.Errorf("%d jobs are left", left)
+	}
+}

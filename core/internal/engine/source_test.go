@@ -36,7 +36,7 @@ type fakeSource struct {
 	held bool
 	// appendErr and reportErr are what the next calls answer.
 	appendErr, reportErr []error
-	// refuses says that the source refuses results for good.
+	// refuses says that what these answer is for good.
 	refuses bool
 	refuse  *pluginv1.AppendLogsResponse
 
@@ -88,7 +88,7 @@ func (f *fakeSource) Client() pluginv1.SourceClient                     { return
 func (f *fakeSource) Progress()                                         {}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
-	if f.refuses && call == "Report" {
+	if f.refuses && call != "Jobs" {
 		return &RefusedError{Message: err.Error()}
 	}
 	return fmt.Errorf("%s: %w", call, err)

@@ -336,7 +336,7 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if t.lasting != nil && t.done.Load() {
+		if t.lasting != nil && t.done.Load() && leavable(err) {
 			return nil, errUndelivered(err) // they are kept where the job ran
 		}
 		t.lose(chunk, err)
@@ -439,7 +439,7 @@ func (t *task) report(summary Summary) error {
 			return false
 		}
 		var refused *RefusedError
-		return !errors.As(err, &refused) && time.Since(begun) < p.GiveUp
+		return !errors.As(err, &refused) && time.Since(begun) < t.reportFor()
 	})
 	if err != nil && t.lasting != nil && leavable(err) {
 		t.trace.Reported(t.clean(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -24,8 +25,10 @@ const (
 	sweepEvery = 30
 	// keptFor is how long what is left of a job stays, after its pod has ended, when nobody can go on with it.
 	keptFor = 7 * 24 * time.Hour
-	// postponed is how long a job is left alone that this runner could not go on with.
-	postponed = time.Minute
+	// postponed is how long a job is left alone at first that this runner could not go on with, longestPostponed how long at most:
+	// it doubles each time.
+	postponed        = time.Minute
+	longestPostponed = 32 * time.Minute
 )
 
 // orphans are the pods of runners that are gone.
@@ -43,7 +46,7 @@ type orphans struct {
 	waiting []*corev1.Pod
 	// later are those that are left alone for a while, by their names; dropped are those of this process that it has no run
 	// for any more, and that say something else.
-	later   map[string]time.Time
+	later   map[string]delay
 	dropped map[string]bool
 
 	// These belong to run. runners are those that have a Lease, by their names, looked the time of the last look at them;
@@ -52,6 +55,12 @@ type orphans struct {
 	looked  time.Time
 	looks   int
 	heirs   map[types.UID]bool
+}
+
+// delay is for how long a job is left alone, and until when.
+type delay struct {
+	wait  time.Duration
+	until time.Time
 }
 
 // holder is a runner's Lease as it was seen.
@@ -63,7 +72,7 @@ type holder struct {
 
 func newOrphans(e *Executor) *orphans {
 	return &orphans{
-		e: e, C: make(chan struct{}, 1), look: make(chan struct{}, 1), later: map[string]time.Time{}, dropped: map[string]bool{},
+		e: e, C: make(chan struct{}, 1), look: make(chan struct{}, 1), later: map[string]delay{}, dropped: map[string]bool{},
 		runners: map[string]*holder{},
 	}
 }
@@ -104,7 +113,9 @@ func (o *orphans) run(ctx context.Context) {
 // find finds out which pods are orphans.
 func (o *orphans) find(ctx context.Context) {
 	var others []*corev1.Pod
-	for _, pod := range o.e.pods.all() {
+	all := o.e.pods.all()
+	o.forget(all)
+	for _, pod := range all {
 		mine := pod.Annotations[annotationInstance] == o.e.instance && !o.isDropped(pod.Name)
 		if pod.Annotations[annotationSource] == o.e.opts.Source && !mine && pod.DeletionTimestamp == nil {
 			others = append(others, pod)
@@ -190,14 +201,9 @@ func (o *orphans) sort(others []*corev1.Pod) {
 	defer o.mu.Unlock()
 	o.waiting = o.waiting[:0]
 	for _, pod := range others {
-		if !o.isOrphan(pod, now) {
-			continue
+		if o.isOrphan(pod, now) && !now.Before(o.later[pod.Name].until) {
+			o.waiting = append(o.waiting, pod)
 		}
-		if until, ok := o.later[pod.Name]; ok && now.Before(until) {
-			continue
-		}
-		delete(o.later, pod.Name)
-		o.waiting = append(o.waiting, pod)
 	}
 	if len(o.waiting) > 0 {
 		wake(o.C)
@@ -273,6 +279,21 @@ func (o *orphans) next() *corev1.Pod {
 	return pod
 }
 
+// forget forgets what was noted of pods that are no more.
+func (o *orphans) forget(all []*corev1.Pod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.later)+len(o.dropped) == 0 {
+		return
+	}
+	there := map[string]bool{}
+	for _, pod := range all {
+		there[pod.Name] = true
+	}
+	maps.DeleteFunc(o.later, func(name string, _ delay) bool { return !there[name] })
+	maps.DeleteFunc(o.dropped, func(name string, _ bool) bool { return !there[name] })
+}
+
 // drop says that this process has let go of a pod that could not be told.
 func (o *orphans) drop(name string) {
 	o.mu.Lock()
@@ -297,7 +318,8 @@ func (o *orphans) has(name string) {
 func (o *orphans) postpone(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.later[name] = time.Now().Add(postponed)
+	wait := min(max(2*o.later[name].wait, postponed), longestPostponed)
+	o.later[name] = delay{wait, time.Now().Add(wait)}
 }
 
 // Orphans implements executor.Adopter.

@@ -157,6 +157,30 @@ func TestLeasesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestPostpone: a job that can't be gone on with is left alone for longer and longer.
+func TestPostpone(t *testing.T) {
+	o := newOrphansTest(t, orphanPod("a", "dead", "x"))
+	var waits []time.Duration
+	for range 8 {
+		o.postpone("a")
+		waits = append(waits, o.later["a"].wait)
+	}
+	if want := []time.Duration{1, 2, 4, 8, 16, 32, 32, 32}; !slices.EqualFunc(waits, want, func(a, b time.Duration) bool { return a == b*time.Minute }) {
+		t.Errorf("the waits are %v", waits)
+	}
+	o.postpone("gone")
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("orphans are %v", got)
+	}
+	if _, ok := o.later["gone"]; ok {
+		t.Error("a pod is remembered that is no more")
+	}
+	o.later["a"] = delay{time.Minute, time.Now()}
+	if got := o.waitingPods(); len(got) != 1 {
+		t.Errorf("after the time, orphans are %v", got)
+	}
+}
+
 // TestSweep: the Lease of a runner that has gone and left nothing is removed, once nothing is left of it.
 func TestSweep(t *testing.T) {
 	o := newOrphansTest(t, orphanPod("a", "dead", "z"), leaseOf("dead"), leaseOf("living"), leaseOf("idle"), leaseOf("runner-2"))

@@ -486,7 +486,7 @@ func TestLeaveUntold(t *testing.T) {
 	if n := first.Waiting(); n != 0 {
 		t.Errorf("it is not left alone for a while: %d", n)
 	}
-	first.orphans.later = map[string]time.Time{}
+	first.orphans.later = map[string]delay{}
 	for e, want := range map[*Executor]int{first: 1, second: 0} {
 		if e.orphans.find(t.Context()); e.Waiting() != want {
 			t.Errorf("to %s there are %d orphans, want %d", e.opts.Runner, e.Waiting(), want)
