@@ -46,7 +46,7 @@ func (m *migration) readFile(f *diag.File) {
 		case name == podSection:
 			m.readPod(f, p.value)
 		case m.values[name] != nil && name != "config":
-			m.values[name].file = m.fileValue(f, p, m.values[name].flag)
+			m.values[name].file = m.fileValue(f, p, m.values[name].option)
 		default:
 			hide(f, p.value)
 			m.warn(nodeAt(f, p.key), "Unknown key", fmt.Sprintf("opslevel-runner passed over %q, and so does this.%s",
@@ -56,7 +56,7 @@ func (m *migration) readFile(f *diag.File) {
 }
 
 // fileValue returns what the file says of a flag; nil when it says nothing.
-func (m *migration) fileValue(f *diag.File, p pair, of flag) *given {
+func (m *migration) fileValue(f *diag.File, p pair, of option) *given {
 	if of.name == "api-token" {
 		hide(f, p.value)
 	}

@@ -22,7 +22,7 @@ var modes = []string{modeAPI, modeFaktory}
 // readMode finds out where jobs come from.
 func (m *migration) readMode() {
 	v := m.values["mode"]
-	m.mode = v.flag.standard
+	m.mode = v.option.standard
 	switch {
 	case v.line != nil:
 		m.mode = v.line.text
@@ -57,7 +57,7 @@ func (m *migration) unread() {
 	} else {
 		m.noEffect("queues", "opslevel-runner asks for queues of Faktory in the mode faktory only; for those of OpsLevel there is queue")
 	}
-	for _, f := range flags {
+	for _, f := range options {
 		if len(f.env) == 0 && f.name != "config" && m.in.Getenv(f.variable()) != "" {
 			m.warn(variableAt(f.variable()), "Not read before", fmt.Sprintf(
 				"opslevel-runner did not read this variable, so it is not taken over. To have it count, write env(%q, …) as the value of what was --%s.", f.variable(), f.name))
@@ -171,7 +171,9 @@ func (m *migration) scaling() {
 	enabled := m.values["scaling-enabled"]
 	wanted := !enabled.isStandard()
 	for _, s := range scalingFlags {
-		wanted = wanted || m.values[s.flag].said() != nil && !m.values[s.flag].isStandard()
+		// The manifest of any runner may tell it the namespace of its pod.
+		v := m.values[s.flag]
+		wanted = wanted || !v.isStandard() && (v.said() != nil || s.flag != "runner-pod-namespace")
 	}
 	if !wanted {
 		return
@@ -185,14 +187,18 @@ func (m *migration) scaling() {
 	}
 	m.doc.argument("pod", expression{e.text, `"x"`}, pod.at(), "The name of this runner's pod, which is its name in the lease.")
 	for _, s := range scalingFlags {
+		v := m.values[s.flag]
 		write := asText
 		switch {
 		case s.flag == "job-concurrency-factor":
 			write = m.atLeastOne(s.flag)
-		case m.values[s.flag].flag.kind == aNumber:
+		case v.option.kind == aNumber:
 			write = asIs
 		}
-		m.put(s.flag, s.argument, write, s.comment)
+		// The namespace is one that the manifest tells, as with the pod, and that may not be known here.
+		if !v.isStandard() || s.flag == "runner-pod-namespace" {
+			m.doc.argument(s.argument, v.expression(write), v.at(), s.comment)
+		}
 	}
 	m.doc.close()
 }
@@ -228,10 +234,10 @@ func (m *migration) either(argument, name, key string, write func(string) expres
 	case o != nil:
 		m.outdone(v, key)
 		e := literal(o.leaf)
-		if v.flag.kind == aNumber {
+		if v.option.kind == aNumber {
 			e = write(o.leaf)
 		}
-		if always || !v.isStandard() || e.text != write(v.flag.standard).text {
+		if always || !v.isStandard() || e.text != write(v.option.standard).text {
 			m.doc.argument(argument, e, o.at, comment)
 		}
 	case always || !v.isStandard():
@@ -242,7 +248,7 @@ func (m *migration) either(argument, name, key string, write func(string) expres
 // outdone warns of a flag or a variable that the pod file made void.
 func (m *migration) outdone(v *value, key string) {
 	if v.isGiven() {
-		m.warn(v.at(), "Pod file wins", fmt.Sprintf("The section kubernetes of opslevel.yaml has %s, which won over %q in opslevel-runner. It alone is taken over.", key, v.flag.name))
+		m.warn(v.at(), "Pod file wins", fmt.Sprintf("The section kubernetes of opslevel.yaml has %s, which won over %q in opslevel-runner. It alone is taken over.", key, v.option.name))
 	}
 }
 
@@ -256,17 +262,19 @@ func (m *migration) requestTimeout() {
 	if err == nil && (n < 1 || n > int64(config.MaxRequestTimeout.Seconds())) {
 		m.warn(v.at(), "Not taken over", fmt.Sprintf(
 			"%q bounded a request to the API server, and never the commands of a job. Here a request that has no answer is made again, so that request_timeout is from 1s to %s, and 15s when nothing is said.",
-			v.flag.name, config.MaxRequestTimeout))
+			v.option.name, short(config.MaxRequestTimeout)))
 		return
 	}
 	m.doc.argument("request_timeout", v.expression(asSeconds), v.at(), "")
 }
 
-// resourceFlags are the flags for what a step asks for.
-var resourceFlags = []struct {
+// resourceFlag is a flag for what a step asks for.
+type resourceFlag struct {
 	flag, list, resource string
 	write                func(string) expression
-}{
+}
+
+var resourceFlags = []resourceFlag{
 	{"job-pod-requests-cpu", "requests", "cpu", asMillicores},
 	{"job-pod-requests-memory", "requests", "memory", asMebibytes},
 	{"job-pod-requests-ephemeral-storage", "requests", "ephemeral-storage", asMebibytes},
@@ -304,9 +312,21 @@ func (m *migration) resources() {
 			}
 		}
 	}
+	for _, list := range out.members {
+		slices.SortStableFunc(list.value.members, func(a, b member) int { return resourceOrder(a.key) - resourceOrder(b.key) })
+	}
 	if len(out.members) > 0 {
 		m.doc.object("resources", out, "What a step asks for. What is not said here stays as by default.")
 	}
+}
+
+// resourceOrder is the place of a resource among others: first those that have flags.
+func resourceOrder(name string) int {
+	i := slices.IndexFunc(resourceFlags, func(r resourceFlag) bool { return r.resource == name })
+	if i < 0 {
+		return len(resourceFlags)
+	}
+	return i
 }
 
 // helper writes what is about the helper. The image of the seed's has another program in it.
@@ -317,7 +337,7 @@ func (m *migration) helper() {
 		at = o.at
 	}
 	if o != nil && o.leaf != `""` || v.said() != nil && v.said().text != "" || len(v.variables) > 0 {
-		m.warn(at, "Helper image not taken over", "The image of opslevel-runner has not the program that pods need here. If they can't pull the image that is the default, put a copy of it into your registry and name that one in helper_image.")
+		m.warn(at, "Helper image not taken over", "The image of opslevel-runner does not have the program that pods need here. If they can't pull the image that is the default, put a copy of it into your registry and name that one in helper_image.")
 	}
 	if o := m.pod["pullPolicy"]; o != nil && o.leaf != `""` {
 		m.doc.argument("helper_pull_policy", literal(o.leaf), o.at, "When the helper's image is pulled.")
@@ -398,8 +418,8 @@ func (m *migration) pipeline() {
 	size, interval := m.values["job-pod-log-max-size"], m.values["job-pod-log-max-interval"]
 	if !size.isStandard() || !interval.isStandard() {
 		m.doc.open("deliver", "How much of a log is sent at once, in bytes, and how long a line may wait.")
-		m.put(size.flag.name, "max_bytes", asIs, "")
-		m.put(interval.flag.name, "max_interval", asSeconds, "")
+		m.put("job-pod-log-max-size", "max_bytes", asIs, "")
+		m.put("job-pod-log-max-interval", "max_interval", asSeconds, "")
 		m.doc.close()
 	}
 	m.doc.close()
@@ -445,13 +465,13 @@ func (m *migration) faktory() {
 // queues writes the names of Faktory's queues.
 func (m *migration) queues() expression {
 	v := m.values["queues"]
-	names := []string{v.flag.standard}
+	names := []string{v.option.standard}
 	if v.said() != nil && len(v.said().list) > 0 {
 		names = v.said().list
 	}
 	if v.line == nil {
 		joined := quote(strings.Join(names, " "))
-		return expression{"[" + orEnv(joined, v.flag.env...) + "]", "[" + joined + "]"}
+		return expression{"[" + orEnv(joined, v.option.env...) + "]", "[" + joined + "]"}
 	}
 	var quoted []string
 	for _, name := range names {
@@ -470,6 +490,8 @@ func (m *migration) head(d *document, diags diag.Diagnostics) {
 	d.comment("The configuration of the runner, made by `core migrate` of what opslevel-runner was configured by. The format is HCL: blocks with a name in front of the braces, arguments with an equals sign inside, comments after #.", "")
 	d.add("#")
 	d.comment("What is not here is as by default. docs/configuration.md has all settings, docs/migrating.md what is different from opslevel-runner; `core validate` checks this file, `core fmt` puts its spaces right.", "")
+	d.add("#")
+	d.comment("Of the variables that opslevel-runner read, this reads those that were set when it was made, and those of what its file said. The shipped runner.hcl reads all of them.", "")
 	if len(diags) > 0 {
 		d.add("#")
 		d.comment("What could not be taken over as it was:", "")
