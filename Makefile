@@ -95,12 +95,28 @@ DEV_FAKTORY ?= 127.0.0.1:7419
 DEV_WEB     ?= 127.0.0.1:7420
 DEV_CONFIG  := examples/faktory.hcl
 EXECUTOR    ?= local
+# Where `make dev-opslevel` has its API, and the token that it takes.
+DEV_OPSLEVEL ?= 127.0.0.1:7430
+DEV_TOKEN    ?= EXAMPLE-TOKEN
+# Where either shows metrics and health. At a desk there is little room: a job gets next to nothing.
+DEV_METRICS  ?= 127.0.0.1:10354
+AT_A_DESK    := OPSLEVEL_JOB_CONCURRENCY=5 OPSLEVEL_JOB_POD_REQUESTS_CPU=50 OPSLEVEL_JOB_POD_REQUESTS_MEMORY=32
 
 .PHONY: dev
 dev: build faktory ## Run core with a real Faktory, until Ctrl-C; in pods: make dev EXECUTOR=kubernetes
 	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
 	@mkdir -p build && cd test && go build -o ../build/faktory-serve ./faktory/serve
-	@EXECUTOR=$(EXECUTOR) FAKTORY=$(DEV_FAKTORY) WEB=$(DEV_WEB) CONFIG=$(DEV_CONFIG) test/faktory/dev.sh
+	@$(AT_A_DESK) RUNNER_EXECUTOR=$(EXECUTOR) FAKTORY_URL=tcp://$(DEV_FAKTORY) OPSLEVEL_QUEUES="runner default" \
+		CORE="-c $(DEV_CONFIG) --set telemetry.address=$(DEV_METRICS)" HINT="Push jobs with: make enqueue N=5" \
+		test/dev.sh build/faktory-serve -address $(DEV_FAKTORY) -web $(DEV_WEB)
+
+.PHONY: dev-opslevel
+dev-opslevel: build ## Run core with an OpsLevel API for a desk, until Ctrl-C; in pods: make dev-opslevel EXECUTOR=kubernetes
+	@if [ "$(EXECUTOR)" = kubernetes ]; then $(MAKE) --no-print-directory cluster; fi
+	@mkdir -p build && cd test && go build -o ../build/opslevel-serve ./opslevel/serve
+	@$(AT_A_DESK) OPSLEVEL_API_URL=http://$(DEV_OPSLEVEL) OPSLEVEL_API_TOKEN=$(DEV_TOKEN) OPSLEVEL_POLL_INTERVAL=2s \
+		CORE="-c runner.hcl --set pipeline.default.executor=$(EXECUTOR) --set telemetry.address=$(DEV_METRICS)" HINT="Push jobs with: build/opslevel-serve push -f examples/job.yaml -n 3" \
+		test/dev.sh build/opslevel-serve -address $(DEV_OPSLEVEL) -token $(DEV_TOKEN)
 
 N    ?= 1
 FILE ?= examples/faktory-job.yaml
@@ -136,7 +152,7 @@ test-unit: $(TOOLS)/built redis ## Run the tests of every module
 
 .PHONY: test-e2e
 test-e2e: build $(TOOLS)/built faktory ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
-	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/faktory ./test/e2e ./test/e2e/faktory
+	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/faktory ./test/e2e ./test/e2e/faktory ./test/e2e/opslevel
 	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
 .PHONY: lint

@@ -50,7 +50,9 @@ type Resumer interface {
 
 // Scaler is implemented by a JobSource that has an opinion on how many runners there should be.
 type Scaler interface {
-	// Scale returns how many runners there should be. There are current ones, each of which takes concurrency jobs at once.
+	// Scale returns how many runners there should be. There are current ones, and each is to do for concurrency jobs: those
+	// that it runs at once, times the factor that its operator wants to have waiting for each. One runner calls it, in each of
+	// its intervals. An error leaves the number of runners where it is, unless another source wishes for more.
 	Scale(ctx context.Context, current, concurrency int) (replicas int, err error)
 }
 

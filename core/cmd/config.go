@@ -54,6 +54,9 @@ func (a *app) addSet(c *cobra.Command) {
 // the error ends the command.
 func (a *app) loadConfig() (*config.Config, error) {
 	c, diags := a.readConfig()
+	if c != nil {
+		a.redact.Always(c.Telemetry.Secrets()...)
+	}
 	return c, a.fail(diags)
 }
 

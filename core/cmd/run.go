@@ -17,6 +17,7 @@ import (
 	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/executor/kubernetes"
 	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/core/internal/scale"
 	"github.com/podrunner/runner/core/internal/suggest"
 	"github.com/podrunner/runner/core/internal/telemetry"
 	"github.com/podrunner/runner/core/internal/version"
@@ -63,6 +64,7 @@ func runRun(ctx context.Context, a *app, flags runFlags) error {
 		return err
 	case <-again:
 		a.log.Warn("stopped at once; jobs in pods go on, and wait there with their logs for the next runner")
+		s.witnesses.close(hurriedTimeout)
 		return silent(exitJobFailed)
 	}
 }
@@ -95,6 +97,10 @@ type service struct {
 	host    *pluginhost.Host
 	metrics *telemetry.Metrics
 	health  *telemetry.Health
+	// opinions are the sources that can say how many runners there should be.
+	opinions []scale.Source
+	// witnesses are closed by whichever end of core comes first.
+	witnesses witnesses
 	// closers are called at the end, the last one first.
 	closers []func()
 	closed  chan struct{}
@@ -113,12 +119,16 @@ func (s *service) run(ctx context.Context, flags runFlags) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	if err := s.witness(); err != nil {
+		return err
+	}
 	if err := s.startHost(); err != nil {
 		return err
 	}
 	service := engine.Service{
 		Runner: s.config.Runner.Name, Concurrency: s.config.Runner.Concurrency, DrainTimeout: s.config.Runner.DrainTimeout,
-		Redact: &s.app.redact, Metrics: s.metrics, Health: s.health, Logger: s.app.log,
+		Redact: &s.app.redact, Metrics: s.metrics, Health: s.health,
+		Traces: s.witnesses.traces, Reports: s.witnesses.reports, Logger: s.app.log,
 	}
 	for _, p := range pipelines {
 		made, err := s.pipeline(ctx, p)
@@ -126,6 +136,9 @@ func (s *service) run(ctx context.Context, flags runFlags) error {
 			return err
 		}
 		service.Pipelines = append(service.Pipelines, *made)
+	}
+	if err := s.scale(ctx, &service); err != nil {
+		return err
 	}
 	s.health.Set("plugins", nil)
 	s.app.log.Info("running", "runner", service.Runner, "version", version.String(), "pipelines", len(pipelines), "concurrency", service.Concurrency)
@@ -190,6 +203,11 @@ func (s *service) startHost() error {
 	host, err := s.app.newHostWith(s.config, func(o *pluginhost.Options) {
 		o.Up = func(kind pluginhost.Kind, name string, up bool) { s.metrics.PluginUp(string(kind), name, up) }
 		o.Restarted = func(kind pluginhost.Kind, name string) { s.metrics.PluginRestarted(string(kind), name) }
+		o.Ended = func(kind pluginhost.Kind, name string, why *pluginhost.Error) {
+			s.witnesses.reports.Plugin(telemetry.PluginReport{
+				Kind: string(kind), Name: name, Reason: string(why.Reason), What: why.Summary(), Output: why.Output,
+			})
+		}
 	})
 	if err != nil {
 		return err
@@ -213,6 +231,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 	if err := s.app.finish(diags, broken); err != nil {
 		return nil, err
 	}
+	s.opinion(p, source)
 	made := &engine.Pipeline{
 		Name: p.Name, Source: p.Source.Name, Kind: p.Executor, Concurrency: p.Concurrency,
 		Connector: assembly.SourceConnector(source), Stages: assembly.PipelineStages(stages),

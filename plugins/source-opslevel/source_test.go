@@ -218,7 +218,8 @@ func TestReport(t *testing.T) {
 		{"error of GraphQL", opsleveltest.Fault{Errors: []opsleveltest.GraphQLError{{Message: "Something went wrong"}}}, codes.Unknown, codes.OK, 1, ""},
 		{"invalid token for a while", opsleveltest.Fault{Errors: []opsleveltest.GraphQLError{{Message: "Please provide a valid OpsLevel API token"}}}, codes.Unknown, codes.OK, 1, ""},
 		{
-			"variables refused", opsleveltest.Fault{PayloadErrors: []opsleveltest.PayloadError{{Message: "is too long", Path: []string{"outcomeVariables"}}}},
+			"variables refused",
+			opsleveltest.Fault{PayloadErrors: []opsleveltest.PayloadError{{Message: "is too long", Path: []string{"outcomeVariables"}}}},
 			codes.OK, codes.FailedPrecondition, 0, "[runner] 1 outcome variables are missing: the API has refused the outcome with them: OpsLevel API, RunnerReportJobOutcome: is too long (outcomeVariables)\n",
 		},
 	} {

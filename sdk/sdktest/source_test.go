@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/sdk"
 	"github.com/podrunner/runner/sdk/sdktest"
@@ -107,6 +109,35 @@ func TestSource(t *testing.T) {
 	r.Close()
 	if err := r.Err(); err != nil {
 		t.Errorf("the stream ends with %v", err)
+	}
+}
+
+// scaling is a source with an opinion.
+type scaling struct {
+	counting
+	fails error
+}
+
+func (s *scaling) Scale(_ context.Context, current, concurrency int) (int, error) {
+	return current*1000 - concurrency, s.fails
+}
+
+// TestSourceScales: what a source says of the number of runners comes back, and one without an opinion says that it has none.
+func TestSourceScales(t *testing.T) {
+	s := &scaling{}
+	r := sdktest.Source(t, sdk.Plugin{Name: "a", Source: sdk.Jobs(func(context.Context, string, struct{}) (*scaling, error) { return s, nil })}, sdktest.SourceOptions{})
+	for want, question := range map[int][2]int{2997: {3, 3}, 0: {1, 2000}} {
+		if n, err := r.Scale(t.Context(), question[0], question[1]); err != nil || n != want {
+			t.Errorf("%v is answered with %d, %v; want %d", question, n, err, want)
+		}
+	}
+	s.fails = errors.New("the queue is away")
+	if _, err := r.Scale(t.Context(), 3, 3); status.Code(err) != codes.Unknown || status.Convert(err).Message() != "the queue is away" {
+		t.Errorf("an error of the source is %v", err)
+	}
+	none := sdktest.Source(t, sdk.Plugin{Name: "a", Source: sdk.Jobs(func(context.Context, string, struct{}) (*counting, error) { return &counting{}, nil })}, sdktest.SourceOptions{})
+	if _, err := none.Scale(t.Context(), 3, 3); status.Code(err) != codes.Unimplemented {
+		t.Errorf("a source without an opinion answers %v", err)
 	}
 }
 

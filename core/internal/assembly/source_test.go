@@ -17,7 +17,7 @@ import (
 	"github.com/podrunner/runner/core/internal/redact"
 )
 
-// sourceTest is a pipeline and a host that has the sources echo and exit-at-start. What the two have to say is in log.
+// sourceTest is a pipeline and a host that has the sources echo, scales and exit-at-start. What the two have to say is in log.
 type sourceTest struct {
 	host     *pluginhost.Host
 	pipeline *config.Pipeline
@@ -27,7 +27,7 @@ type sourceTest struct {
 func newSourceTest(t *testing.T, pipeline string) sourceTest {
 	t.Helper()
 	dir := t.TempDir()
-	for _, mode := range []string{"echo", "exit-at-start"} {
+	for _, mode := range []string{"echo", "scales", "exit-at-start"} {
 		hosttest.Link(t, filepath.Join(dir, "runner-source-"+mode))
 	}
 	path := filepath.Join(t.TempDir(), "runner.hcl")
@@ -123,5 +123,37 @@ func TestSecretsOfAConfiguration(t *testing.T) {
 	// It is killed once it has refused, and its line may be lost with it.
 	if text := s.log.String(); strings.Contains(text, secret) || strings.Contains(text, "the token is ") && !strings.Contains(text, "the token is "+redact.Mask) {
 		t.Errorf("the log is %s", text)
+	}
+}
+
+// TestRecommender: a source with an opinion is asked for it, over gRPC; one without is not.
+func TestRecommender(t *testing.T) {
+	for name, scales := range map[string]bool{"echo": false, "scales": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newSourceTest(t, `source "`+name+`" {}`)
+			plugin, _, err := assembly.Source(t.Context(), s.host, s.pipeline)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := assembly.Recommender(plugin)
+			if (r != nil) != scales {
+				t.Fatalf("the recommender is %v", r)
+			}
+			if !scales {
+				return
+			}
+			if n, err := r.Recommend(t.Context(), 3, 300); n != 303 || err != nil {
+				t.Errorf("got %d, %v", n, err)
+			}
+			if n, err := r.Recommend(t.Context(), 3, 0); err == nil || err.Error() != "the queue is away" {
+				t.Errorf("got %d, %v; want what the source has said", n, err)
+			}
+			if err := s.host.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := r.Recommend(t.Context(), 3, 300); err == nil {
+				t.Errorf("a source that is gone answers %d", n)
+			}
+		})
 	}
 }

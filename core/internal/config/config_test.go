@@ -31,9 +31,12 @@ func TestLoad(t *testing.T) {
 	first.XTrace, first.Grace = false, 0
 	first.Tools = map[string]string{"opslevel-runner": "runner-source-faktory", "both": "inner", "mine": "a_tool.sh"}
 	want := &Config{
-		Path:      path,
-		Runner:    Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
-		Telemetry: Telemetry{Address: ":9090", Namespace: "jobs", Pprof: true},
+		Path:   path,
+		Runner: Runner{Name: "runner-here", Concurrency: 7, PluginDir: filepath.Join("testdata", "good", "plugins"), DrainTimeout: 10 * time.Minute},
+		Telemetry: Telemetry{
+			Address: ":9090", Namespace: "jobs", Pprof: true,
+			SentryDSN: "https://0123abc@sentry.example.com/path/7", SentryEnvironment: "staging",
+		},
 		Scaling: Scaling{
 			Enabled: true, Pod: "runner-7d9f-x2", Namespace: "runners", Deployment: "opslevel-runner", MinReplicas: 2, MaxReplicas: 5,
 			Interval: 90 * time.Second, ConcurrencyFactor: 1, Kubeconfig: filepath.Join("testdata", "good", "kubeconfig"), Context: "here",
@@ -71,7 +74,7 @@ func TestLoad(t *testing.T) {
 	if d := cmp.Diff(want, got, sameConfig); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":55:16" {
+	if r := got.Pipelines[0].Processors[0].OnErrorRange.String(); r != path+":58:16" {
 		t.Errorf("the first on_error is at %s", r)
 	}
 }

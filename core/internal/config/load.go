@@ -126,7 +126,7 @@ func distinct(in diag.Diagnostics) diag.Diagnostics {
 }
 
 // likelySecret is a line that gives a value to something with a telling name.
-var likelySecret = regexp.MustCompile(`(?mi)^[ \t]*[a-z0-9_-]*(?:token|secret|passw|credential|private|key)[a-z0-9_-]*[ \t]*=[ \t]*(.*)$`)
+var likelySecret = regexp.MustCompile(`(?mi)^[ \t]*[a-z0-9_-]*(?:token|secret|passw|credential|private|key|dsn)[a-z0-9_-]*[ \t]*=[ \t]*(.*)$`)
 
 // hideLikelySecrets keeps values with a telling name out of snippets. It is for a file that does not parse: no schema
 // can tell what is sensitive in it.

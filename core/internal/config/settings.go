@@ -47,6 +47,12 @@ func attribute(name string, kind pluginv1.Kind, check func(any) string) argument
 	return argument{Attribute: &pluginv1.Attribute{Name: name, Type: &pluginv1.Type{Kind: kind}}, check: check}
 }
 
+// sensitive marks an argument whose value is never shown.
+func sensitive(a argument) argument {
+	a.Sensitive = true
+	return a
+}
+
 func oneOf(name string, values ...string) argument {
 	a := attribute(name, pluginv1.Kind_KIND_STRING, nil)
 	a.OneOf = values

@@ -59,9 +59,10 @@ func (e *ending) lost(why string) (job.Result, []string) {
 	return infrastructure(why), []string{"the log ends here: " + why}
 }
 
-// explanation is what the log ends with. That commands have failed, their own output tells.
+// explanation is what the log ends with: why the job has failed, and what to do about it. When its own commands have, their
+// output tells the latter.
 func (e *ending) explanation(result job.Result) []string {
-	if !e.explain || result.Outcome == job.Success || result.Reason == job.ReasonExit {
+	if !e.explain || result.Outcome == job.Success {
 		return nil
 	}
 	text := fmt.Sprintf("%s (%s)", result.Outcome, result.Reason)
@@ -69,7 +70,7 @@ func (e *ending) explanation(result job.Result) []string {
 		text += ": " + result.Message
 	}
 	notes := []string{text}
-	if hint := result.Reason.Info().Hint; hint != "" && result.Outcome != job.Canceled {
+	if hint := result.Reason.Info().Hint; hint != "" && result.Outcome != job.Canceled && result.Reason != job.ReasonExit {
 		notes = append(notes, strings.ReplaceAll(hint, "`", ""))
 	}
 	return notes

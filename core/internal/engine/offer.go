@@ -17,6 +17,8 @@ type offer struct {
 	job    *job.Job
 	number string
 	handle []byte
+	// at is when it came.
+	at time.Time
 	// lease and deadline are zero when there is none.
 	lease    time.Duration
 	deadline time.Time
@@ -41,7 +43,7 @@ func offerOf(m *pluginv1.JobsResponse_Offer) *offer {
 	for _, f := range in.GetFiles() {
 		j.Files = append(j.Files, job.File{Name: f.GetName(), Contents: f.GetContents()})
 	}
-	o := &offer{job: j, number: in.GetNumber(), handle: in.GetHandle()}
+	o := &offer{job: j, number: in.GetNumber(), handle: in.GetHandle(), at: time.Now()}
 	if o.number == "" {
 		o.number = j.ID
 	}

@@ -32,9 +32,14 @@ type Service struct {
 	Pipelines []Pipeline
 	// Redact is told the running jobs, so that their sensitive values are taken out of what core says. May be nil.
 	Redact *redact.Redactor
-	// Metrics, Health and Logger may be nil.
+	// Load, unless nil, is told how many jobs there are, up to when nothing is left of them: of each change, one call at a
+	// time, in the order of the changes. It returns at once.
+	Load func(jobs int)
+	// Metrics, Health, Traces, Reports and Logger may be nil.
 	Metrics *telemetry.Metrics
 	Health  *telemetry.Health
+	Traces  *telemetry.Traces
+	Reports *telemetry.Reports
 	Logger  hclog.Logger
 }
 
@@ -56,7 +61,7 @@ type Pipeline struct {
 	Grace, Lifetime time.Duration
 }
 
-// labels are the pipeline's names in metrics.
+// labels are the pipeline's names in metrics, traces and error reports.
 func (p *Pipeline) labels() telemetry.Pipeline {
 	return telemetry.Pipeline{Name: p.Name, Source: p.Source, Executor: p.Kind}
 }
@@ -181,7 +186,7 @@ func (v *serving) start(t *task) {
 		v.workers[i] = true
 		t.worker = i + 1
 	}
-	v.redactJobs()
+	v.changed()
 }
 
 // free gives the task's worker to others.
@@ -198,7 +203,15 @@ func (v *serving) finish(t *task) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.jobs, t)
+	v.changed()
+}
+
+// changed tells those who have to know of the jobs that there are. Callers hold mu.
+func (v *serving) changed() {
 	v.redactJobs()
+	if v.Load != nil {
+		v.Load(len(v.jobs))
+	}
 }
 
 func (v *serving) redactJobs() {

@@ -59,6 +59,28 @@ func TestServeRunsAllJobs(t *testing.T) {
 	}
 }
 
+// TestLoad: somebody is told of each job that begins, and of each of which nothing is left, in order.
+func TestLoad(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	for i := range 20 {
+		f.add(fmt.Sprint("job-", i))
+	}
+	s := newService(f, e)
+	var loads []int // one call at a time
+	s.Load = func(jobs int) { loads = append(loads, jobs) }
+	serve(t, t.Context(), s)
+	before := 0
+	for _, jobs := range loads {
+		if jobs != before+1 && jobs != before-1 {
+			t.Fatalf("the number of jobs jumps: %v", loads)
+		}
+		before = jobs
+	}
+	if len(loads) != 40 || before != 0 {
+		t.Errorf("twenty jobs make the numbers %v", loads)
+	}
+}
+
 func TestServeOnePipelineAtMost(t *testing.T) {
 	f, e := newFakeSource(t), newExecutors()
 	f.add("1", "2", "3", "4")

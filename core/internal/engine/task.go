@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +36,9 @@ type task struct {
 	begun  time.Time
 	finish sync.Once
 	phase  *telemetry.PhaseGauge
+	// trace and tail are nil when nobody wants them.
+	trace *telemetry.JobTrace
+	tail  *telemetry.Tail
 	// ran is when the job was seen to run, nil before that.
 	ran atomic.Pointer[time.Time]
 	// reported says that its result was told, or could not be.
@@ -62,11 +65,28 @@ func newTask(in *intake, o *offer) *task {
 	}
 	t.ctx, t.end = context.WithCancelCause(ctx)
 	t.redact.Set(o.job)
+	t.watched()
 	in.serving.start(t)
 	t.logger = in.logger.With("job", o.job.ID, "number", o.number, "attempt", o.job.Attempt, "worker", t.worker)
 	t.phase = in.serving.Metrics.Phase(in.pipeline.labels())
 	return t
 }
+
+// watched begins the job's trace, and has the job know of it.
+func (t *task) watched() {
+	v := t.in.serving
+	t.tail = v.Reports.Tail(t.hide)
+	t.trace = v.Traces.Job(telemetry.TracedJob{
+		Pipeline: t.in.pipeline.labels(), ID: t.hide(t.job.ID), Number: t.hide(t.number), Attempt: t.job.Attempt, Offered: t.at,
+	})
+	named := func(own job.Variable) bool { return own.Key == traceVariable }
+	if parent := t.trace.Parent(); parent != "" && !slices.ContainsFunc(t.job.Variables, named) {
+		t.job.Variables = append(t.job.Variables, job.Variable{Key: traceVariable, Value: parent})
+	}
+}
+
+// traceVariable is the name under which programs look for the trace that they are a part of.
+const traceVariable = "TRACEPARENT"
 
 // run runs the job. Whatever goes wrong in it touches no other.
 func (t *task) run() {
@@ -76,6 +96,7 @@ func (t *task) run() {
 	defer t.end(nil)
 	defer t.phase.Close()
 	t.in.serving.Metrics.JobStarted(t.in.pipeline.labels())
+	t.trace.Accepted(t.worker)
 	t.logger.Info("job started")
 	t.phase.Set(string(executor.Pending), "")
 	summary, err := t.do()
@@ -89,9 +110,16 @@ func (t *task) run() {
 func (t *task) finished(summary Summary) {
 	t.finish.Do(func() {
 		summary.Total = time.Since(t.begun)
-		t.in.serving.Metrics.JobFinished(t.in.pipeline.labels(), telemetry.JobEnd{
+		v, labels := t.in.serving, t.in.pipeline.labels()
+		end := telemetry.JobEnd{
 			Outcome: string(summary.Result.Outcome), Reason: string(summary.Result.Reason),
+			Message: t.hide(summary.Result.Message), ExitCode: summary.Result.ExitCode, Records: summary.Records,
 			Pending: summary.Pending, Running: summary.Running, Total: summary.Total, Started: !summary.Started.IsZero(),
+		}
+		v.Metrics.JobFinished(labels, end)
+		t.trace.End(end)
+		v.Reports.Job(telemetry.JobReport{
+			Pipeline: labels, ID: t.hide(t.job.ID), Number: t.hide(t.number), Attempt: t.job.Attempt, End: end, Log: t.tail, Trace: t.trace,
 		})
 		t.say(summary)
 		t.in.serving.free(t)
@@ -124,8 +152,10 @@ func rounded(d time.Duration) string { return d.Round(time.Millisecond).String()
 func (t *task) do() (summary Summary, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			panicked := pipeline.NewPanic(p)
 			t.logger.Error("panic in core, please report it; the job is given up and all others go on",
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				"panic", fmt.Sprint(p), "stack", string(panicked.Stack))
+			t.panicked(panicked)
 			summary, err = t.giveUp("core has a bug: it panicked while it ran the job")
 		}
 	}()
@@ -156,6 +186,10 @@ func (t *task) do() (summary Summary, err error) {
 		return summary, nil
 	}
 	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
+	var panicked *pipeline.Panic
+	if errors.As(err, &panicked) {
+		t.panicked(panicked)
+	}
 	if !t.reported.Load() {
 		stop()
 		delivery.Wait()                              // what it has lost is to be told, too
@@ -163,6 +197,13 @@ func (t *task) do() (summary Summary, err error) {
 		return t.giveUp(why)
 	}
 	return summary, err
+}
+
+// panicked reports a mistake in core.
+func (t *task) panicked(p *pipeline.Panic) {
+	t.in.serving.Reports.Panic(telemetry.PanicReport{
+		Pipeline: t.in.pipeline.labels(), Number: t.hide(t.number), Value: t.hide(fmt.Sprint(p.Value)), Callers: p.Callers, Trace: t.trace,
+	})
 }
 
 // giveUp reports a job of whose end nothing is known.
@@ -185,6 +226,7 @@ func (t *task) status(s executor.Status) {
 		t.ran.CompareAndSwap(nil, &s.Time)
 	}
 	t.phase.Set(string(s.Phase), s.Reason)
+	t.trace.Phase(string(s.Phase), s.Reason, t.hide(s.Message))
 	t.logger.Debug("job status", "phase", string(s.Phase), "reason", s.Reason, "message", s.Message)
 }
 
@@ -197,8 +239,11 @@ func (t *task) observe(from, to string, records, bytes int) {
 
 // clean takes the job's sensitive values out of a text, and those of the source's own configuration, which an error of the
 // source may quote.
-func (t *task) clean(err error) string {
-	text := t.redact.String(err.Error())
+func (t *task) clean(err error) string { return t.hide(err.Error()) }
+
+// hide is clean for a text.
+func (t *task) hide(text string) string {
+	text = t.redact.String(text)
 	if t.in.serving.Redact != nil {
 		text = t.in.serving.Redact.String(text)
 	}
@@ -213,12 +258,15 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 		Job: t.key(), Handle: t.handle, FirstLine: chunk.FirstLine, SentAt: timestamppb.New(chunk.Made), Lines: chunk.Lines,
 	}
 	t.next = chunk.FirstLine + uint64(len(chunk.Lines))
+	t.tail.Add(chunk.Lines)
+	t.trace.Delivering()
 	var answer *pluginv1.AppendLogsResponse
 	err := t.in.call(ctx, "AppendLogs", func(ctx context.Context, client pluginv1.SourceClient) (err error) {
 		answer, err = client.AppendLogs(ctx, request)
 		return err
 	}, func(err error) bool {
 		metrics.DeliveryRetry(p.labels(), "append")
+		t.trace.Retry(t.clean(err))
 		if t.outage.IsZero() {
 			t.outage = time.Now()
 			t.logger.Warn("the source does not take the job's log; trying again", "error", t.clean(err))
@@ -241,6 +289,7 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 		bytes += len(line)
 	}
 	metrics.Delivered(p.labels(), len(chunk.Lines), bytes, time.Since(chunk.Made))
+	t.trace.Delivered(len(chunk.Lines), bytes)
 	return t.missing(answer), nil
 }
 
@@ -252,6 +301,7 @@ func (t *task) lose(chunk pipeline.Chunk, err error) {
 	}
 	t.lost += n
 	t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), len(chunk.Lines))
+	t.trace.Lost(len(chunk.Lines), t.clean(err))
 	t.logger.Error("lines of the job's log are lost: the source has not taken them", "first_line", chunk.FirstLine, "lines", n,
 		"tried_for", rounded(time.Since(t.outage)), "error", t.clean(err))
 }
@@ -264,7 +314,8 @@ func (t *task) missing(answer *pluginv1.AppendLogsResponse) (notes []string) {
 	}
 	for _, r := range answer.GetRefused() {
 		t.in.serving.Metrics.LinesLost(t.in.pipeline.labels(), int(r.GetCount())) //nolint:gosec // lines of a chunk
-		why := t.clean(errors.New(r.GetMessage()))
+		why := t.hide(r.GetMessage())
+		t.trace.Lost(int(r.GetCount()), why) //nolint:gosec // lines of a chunk
 		notes = append(notes, fmt.Sprintf("%d lines from line %d on are missing: the source has refused them: %s", r.GetCount(), r.GetFirstLine(), why))
 		t.logger.Error("the source has refused lines of the job's log", "first_line", r.GetFirstLine(), "lines", r.GetCount(), "error", why)
 	}
@@ -302,6 +353,7 @@ func (t *task) report(summary Summary) error {
 	}
 	begun, said := time.Now(), false
 	note := t.lastNote()
+	t.trace.Reporting()
 	err := t.in.call(t.in.serving.patience, "Report", func(ctx context.Context, client pluginv1.SourceClient) error {
 		if note != nil {
 			if _, err := client.AppendLogs(ctx, note); err == nil {
@@ -312,6 +364,7 @@ func (t *task) report(summary Summary) error {
 		return err
 	}, func(err error) bool {
 		metrics.DeliveryRetry(p.labels(), "report")
+		t.trace.Retry(t.clean(err))
 		if !said {
 			said = true
 			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
@@ -319,10 +372,13 @@ func (t *task) report(summary Summary) error {
 		var refused *RefusedError
 		return !errors.As(err, &refused) && time.Since(begun) < p.GiveUp
 	})
+	lost := ""
 	if err != nil {
 		metrics.ReportLost(p.labels())
+		lost = t.clean(err)
 		err = fmt.Errorf("the result %s is lost: the source has not taken it for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
 	}
+	t.trace.Reported(lost)
 	t.finished(summary)
 	return err
 }

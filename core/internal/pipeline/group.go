@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 )
@@ -37,11 +38,35 @@ func (g *group) wait() error {
 	return err
 }
 
+// Panic is a panic in a goroutine of a job's pipeline, as an error.
+type Panic struct {
+	// Value is what the code has panicked with.
+	Value any
+	// Callers are where, as runtime.Callers returns them; Stack is the same for people.
+	Callers []uintptr
+	Stack   []byte
+}
+
+// Error returns the value, and the stack on the lines behind it.
+func (p *Panic) Error() string {
+	return fmt.Sprintf("panic in core, please report it: %v\n%s", p.Value, p.Stack)
+}
+
+// NewPanic returns what the function that is called with defer has recovered.
+func NewPanic(value any) *Panic {
+	callers := make([]uintptr, maxCallers)
+	// Without Callers and this function.
+	return &Panic{Value: value, Callers: callers[:runtime.Callers(2, callers)], Stack: debug.Stack()}
+}
+
+// maxCallers bounds the calls of a panic that are told of.
+const maxCallers = 64
+
 // recovered calls f and makes a panic in it an error, with its place.
 func recovered(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in core, please report it: %v\n%s", p, debug.Stack())
+			err = NewPanic(p)
 		}
 	}()
 	return f(ctx)

@@ -26,6 +26,9 @@ func (o *told) options() pluginhost.Options {
 	return pluginhost.Options{
 		Restarted: func(kind pluginhost.Kind, name string) { o.add(fmt.Sprintf("%s %s restarted", kind, name)) },
 		Up:        func(kind pluginhost.Kind, name string, up bool) { o.add(fmt.Sprintf("%s %s up %t", kind, name, up)) },
+		Ended: func(kind pluginhost.Kind, name string, why *pluginhost.Error) {
+			o.add(fmt.Sprintf("%s %s ended: %s", kind, name, why.Reason))
+		},
 	}
 }
 
@@ -48,18 +51,18 @@ func (o *told) want(t *testing.T, events ...string) {
 	t.Errorf("the host has told %q, want %q", got, events)
 }
 
-// TestHooks kills a plugin and closes the host.
+// TestHooks kills a plugin and closes the host. An end that the host brings about is no news.
 func TestHooks(t *testing.T) {
 	var o told
 	f := newFixture(t, o.options(), "echo")
 	p := f.launch(t, "echo")
 	o.want(t, "up true")
 	killNine(t, connect(t, p))
-	o.want(t, "up true", "up false", "restarted", "up true")
+	o.want(t, "up true", "ended: ended", "up false", "restarted", "up true")
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	o.want(t, "up true", "up false", "restarted", "up true", "up false")
+	o.want(t, "up true", "ended: ended", "up false", "restarted", "up true", "up false")
 }
 
 // TestHooksOfARefusal: a plugin that has refused its configuration is stopped.

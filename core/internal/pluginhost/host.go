@@ -41,6 +41,9 @@ type Options struct {
 	// Up is told whether a plugin has a process, and Restarted of each process that was replaced; nil: nobody is.
 	Up        func(kind Kind, name string, up bool)
 	Restarted func(kind Kind, name string)
+	// Ended is told of each process that has ended when it should not have, and of each that could not be started in place of
+	// one; nil: nobody is. It must not block for long.
+	Ended func(kind Kind, name string, why *Error)
 	// Hide is told of values that must not be seen in what the host and the plugins have to say; nil: nobody is told.
 	// What takes them out is SetRedact's function.
 	Hide func(values ...string)

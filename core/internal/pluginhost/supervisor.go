@@ -24,8 +24,16 @@ func (p *Plugin) supervise(ctx context.Context, c *Connection) {
 			p.set(nil, c.Err()) // whoever runs it will not run it again at the same address
 			return
 		}
+		p.tell(&ends)
 		p.set(nil, nil)
 		c = p.restart(ctx, &ends)
+	}
+}
+
+// tell tells of the last end.
+func (p *Plugin) tell(ends *record) {
+	if p.host.opts.Ended != nil {
+		p.host.opts.Ended(p.found.Kind, p.found.Name, ends.last)
 	}
 }
 
@@ -100,6 +108,7 @@ func (p *Plugin) restart(ctx context.Context, ends *record) *Connection {
 			return nil
 		}
 		ends.failed(err)
+		p.tell(ends)
 	}
 }
 

@@ -25,9 +25,24 @@ type jobMetrics struct {
 	seen map[string]map[[2]string]bool
 }
 
+// The outcomes that mean something here.
+const (
+	outcomeSuccess  = "success"
+	outcomeCanceled = "canceled"
+)
+
+// failed reports whether somebody has to look at a job with an outcome: one that was canceled was meant to end.
+func failed(outcome string) bool { return outcome != outcomeSuccess && outcome != outcomeCanceled }
+
 // JobEnd is how a job has ended.
 type JobEnd struct {
 	Outcome, Reason string
+	// Message says why, without the job's sensitive values. It goes into no metric, as the next two.
+	Message string
+	// ExitCode is that of the step that decided, nil when there is none.
+	ExitCode *int
+	// Records is the number of records that the job wrote.
+	Records uint64
 	// Pending is the time until the job's first step ran, Running from there to the end of the last, Total all of it.
 	Pending, Running, Total time.Duration
 	// Started: a step ran. Without it, Pending and Running mean nothing.

@@ -1,7 +1,8 @@
-// Package telemetry is what a runner tells of itself to those who operate it: metrics for Prometheus, and whether it is
-// alive and ready. It counts what others tell it of, and knows neither jobs nor plugins nor clusters.
+// Package telemetry is what a runner tells of itself to those who operate it: metrics for Prometheus, whether it is
+// alive and ready, a trace of each job for OpenTelemetry, and reports of what has gone wrong for Sentry. It passes on what
+// others tell it of, and knows neither jobs nor plugins nor clusters.
 //
-// Whoever works with a *Metrics may have none: each method of a nil one does nothing. No label carries anything that
+// Whoever works with a *Metrics, *Traces or *Reports may have none: each method of a nil one does nothing. No label carries anything that
 // grows with the number of jobs, and what comes from outside (reasons, the counters of a source) is bounded here.
 package telemetry
 
@@ -36,6 +37,7 @@ type Metrics struct {
 	stages   *stageMetrics
 	plugins  *pluginMetrics
 	sources  *sourceMetrics
+	scaling  scalingMetrics
 
 	mu sync.RWMutex
 	// known are the pipelines whose series are there, though nothing has been counted yet.
@@ -62,6 +64,7 @@ func NewMetrics(options Options) *Metrics {
 	m.stages = newStageMetrics(k)
 	m.plugins = newPluginMetrics(k)
 	m.sources = newSourceMetrics()
+	m.scaling = newScalingMetrics(k)
 	return m
 }
 

@@ -49,6 +49,11 @@ func exercise(m *Metrics, p Pipeline) {
 		Outcome: "success", Pending: 2 * time.Second, Running: 8 * time.Second, Total: 10 * time.Second, Started: true,
 	})
 	m.JobFinished(p, JobEnd{Outcome: "unstarted", Reason: "image_pull", Pending: time.Minute, Total: time.Minute})
+	m.Scaling(true)
+	m.Replicas(2)
+	m.RecommendedReplicas(3)
+	m.Scaled()
+	m.ScalingFailed("scale")
 	_ = m.SourceCount(p, "jobs_enqueue_failed", 4)
 	_ = m.SourceCount(p, "jobs_enqueue_batch_failed", 5)
 }

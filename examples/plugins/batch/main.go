@@ -18,15 +18,16 @@ import (
 
 // config is what config {} may hold.
 type config struct {
-	Jobs    string `config:"jobs" desc:"File with the jobs, one JSON object a line: id, image, commands."`
+	Jobs    string `config:"jobs" desc:"File with the jobs, one JSON object a line: id, image, commands, variables."`
 	Results string `config:"results" desc:"Folder for logs and results; it has to exist."`
 }
 
 // job is a line of the file.
 type job struct {
-	ID       string   `json:"id"`
-	Image    string   `json:"image"`
-	Commands []string `json:"commands"`
+	ID        string            `json:"id"`
+	Image     string            `json:"image"`
+	Commands  []string          `json:"commands"`
+	Variables []sdk.JobVariable `json:"variables"`
 }
 
 // goodID keeps ids from being paths: they become names of files.
@@ -64,7 +65,8 @@ func (b *batch) Take(ctx context.Context, in *sdk.Intake) error {
 		if err != nil {
 			return err
 		}
-		if err := claim.Offer(sdk.Offer{Key: sdk.JobKey{ID: j.ID, Attempt: 1}, Image: j.Image, Commands: j.Commands}); err != nil {
+		offer := sdk.Offer{Key: sdk.JobKey{ID: j.ID, Attempt: 1}, Image: j.Image, Commands: j.Commands, Variables: j.Variables}
+		if err := claim.Offer(offer); err != nil {
 			return err
 		}
 	}

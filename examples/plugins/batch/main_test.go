@@ -15,7 +15,7 @@ func start(t *testing.T) (source *sdktest.SourceRun, results string) {
 	t.Helper()
 	results = t.TempDir()
 	jobs := filepath.Join(t.TempDir(), "jobs.ndjson")
-	text := `{"id": "a", "image": "alpine", "commands": ["true"]}` + "\nno job\n" + `{"id": "../b"}` + "\n" + `{"id": "c"}` + "\n"
+	text := `{"id": "a", "image": "alpine", "commands": ["true"], "variables": [{"key": "T", "value": "t", "sensitive": true}]}` + "\nno job\n" + `{"id": "../b"}` + "\n" + `{"id": "c"}` + "\n"
 	if err := os.WriteFile(jobs, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func start(t *testing.T) (source *sdktest.SourceRun, results string) {
 
 func TestJobs(t *testing.T) {
 	source, results := start(t)
-	if offer := source.Offer(); offer.Key != (sdk.JobKey{ID: "a", Attempt: 1}) || offer.Image != "alpine" || len(offer.Commands) != 1 {
+	if offer := source.Offer(); offer.Key != (sdk.JobKey{ID: "a", Attempt: 1}) || offer.Image != "alpine" || len(offer.Commands) != 1 || offer.Variables[0] != (sdk.JobVariable{Key: "T", Value: "t", Sensitive: true}) {
 		t.Errorf("offered %+v", offer)
 	}
 	last := source.Offer()

@@ -76,6 +76,15 @@ func (j *JobState) Log() string {
 	return b.String()
 }
 
+// Number is the short form of the job's id: the number in it, if it has one.
+func (j *JobState) Number() string {
+	decoded, err := base64.RawURLEncoding.DecodeString(j.ID)
+	if number, ok := strings.CutPrefix(string(decoded), "gid://opslevel/Runners::JobRun/"); ok && err == nil {
+		return number
+	}
+	return j.ID
+}
+
 // Runner is a runner that has registered.
 type Runner struct {
 	ID, Queue string
@@ -129,9 +138,24 @@ func (s *Server) Job(id string) (JobState, bool) {
 	if j == nil {
 		return JobState{}, false
 	}
+	return j.copy(), true
+}
+
+func (j *JobState) copy() JobState {
 	out := *j
 	out.Chunks, out.OutcomeVariables = slices.Clone(j.Chunks), slices.Clone(j.OutcomeVariables)
-	return out, true
+	return out
+}
+
+// Jobs returns what is known of all jobs, in the order in which they were added.
+func (s *Server) Jobs() []JobState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]JobState, 0, len(s.state.jobs))
+	for _, j := range s.state.jobs {
+		out = append(out, j.copy())
+	}
+	return out
 }
 
 // Complete reports whether all jobs are over.

@@ -24,25 +24,25 @@ func TestServerComesLater(t *testing.T) {
 	must(t, w.server.Kill())
 
 	early := w.launch(settings{})
-	early.serves()
+	early.Serves()
 	time.Sleep(3 * time.Second)
-	if early.ready() {
+	if early.Ready() {
 		t.Error("it is ready, and there is no server")
 	}
 	begun := time.Now()
-	early.stop()
+	early.Stop()
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("it took %s to stop", took)
 	}
 
 	r := w.launch(settings{})
-	r.serves()
+	r.Serves()
 	time.Sleep(3 * time.Second)
 	must(t, w.server.Restart(t.Context()))
 	wantLog(t, one(t, w.results(1)), []string{"hi"})
-	w.eventually("it is ready", r.ready)
+	w.eventually("it is ready", r.Ready)
 	w.settled()
-	r.stop()
+	r.Stop()
 }
 
 // TestDrainWithoutServer: the server is away when jobs end and the runner is told to stop. It ends when the server has
@@ -54,14 +54,14 @@ func TestDrainWithoutServer(t *testing.T) {
 		must(t, err)
 	}
 	r := w.run(settings{})
-	r.started(3)
+	r.Started(3)
 	must(t, w.server.Kill())
-	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
-	r.says("draining")
+	r.Signal(syscall.SIGTERM)
+	r.Says("draining")
 	time.Sleep(15 * time.Second)
-	r.lives()
+	r.Lives()
 	must(t, w.server.Restart(t.Context()))
-	r.ended(0)
+	r.Ended(0)
 	all := w.results(3)
 	for _, told := range all {
 		wantLog(t, told, []string{"over"})
@@ -86,7 +86,7 @@ func TestSourceIsKilledAmongJobs(t *testing.T) {
 		must(t, err)
 	}
 	r := w.run(settings{concurrency: 10})
-	r.started(5)
+	r.Started(5)
 	for range 10 {
 		var pid int
 		w.eventually("the source runs", func() bool { pid = r.source(); return pid != 0 })
@@ -99,9 +99,9 @@ func TestSourceIsKilledAmongJobs(t *testing.T) {
 	w.eventually("what came to core is over", func() bool {
 		w.hear(all)
 		state, err = w.server.State()
-		finished := strings.Count(r.log.String(), "job finished:")
+		finished := strings.Count(r.Log.String(), "job finished:")
 		return err == nil && state.Queues["runner"] == 0 && finished == all.Outcomes() &&
-			int(state.Sets["working"])+finished == jobs && strings.Count(r.log.String(), "job started:") == finished //nolint:gosec // small numbers
+			int(state.Sets["working"])+finished == jobs && strings.Count(r.Log.String(), "job started:") == finished //nolint:gosec // small numbers
 	})
 	if n := state.Sets["working"]; n > 10 {
 		t.Errorf("%d jobs wait for the end of their reservation, and no more than the source was killed can", n)
@@ -122,5 +122,5 @@ func TestSourceIsKilledAmongJobs(t *testing.T) {
 		t.Errorf("jobs have run %d times, %d different ones, and %d have an outcome", len(lines), len(unique), all.Outcomes())
 	}
 	t.Logf("%d of %d jobs wait for the end of their reservation", state.Sets["working"], jobs)
-	r.stop()
+	r.Stop()
 }

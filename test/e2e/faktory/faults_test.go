@@ -40,22 +40,22 @@ func TestServerDies(t *testing.T) {
 	_, err := w.server.Push("legacy", nil, args)
 	must(t, err)
 	r := w.run(settings{deliver: `max_interval = "1s"`})
-	r.started(1)
+	r.Started(1)
 	w.eventually("a line has come", func() bool { n, err := w.server.Waiting("app"); return err == nil && n > 0 })
 	must(t, w.server.Kill())
 	w.proxy.Cut()
-	w.eventually("the runner is not ready", func() bool { return !r.ready() })
+	w.eventually("the runner is not ready", func() bool { return !r.Ready() })
 	time.Sleep(30 * time.Second)
-	if text := r.log.String(); strings.Contains(text, "job finished") {
+	if text := r.Log.String(); strings.Contains(text, "job finished") {
 		t.Error("the job is told to be over while nobody could be told")
 	}
 	must(t, w.server.Restart(t.Context()))
-	w.eventually("the runner is ready again", r.ready)
+	w.eventually("the runner is ready again", r.Ready)
 	wantLog(t, one(t, w.results(1)), lines)
 	if state := w.settled(); state.Sets["retries"]+state.Sets["dead"] != 0 {
 		t.Errorf("the state is %+v", state)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestSourceIsKilled kills the source plugin ten times in the middle of a job.
@@ -65,7 +65,7 @@ func TestSourceIsKilled(t *testing.T) {
 	_, err := w.server.Push("legacy", nil, args)
 	must(t, err)
 	r := w.run(settings{deliver: `max_interval = "200ms"`})
-	r.started(1)
+	r.Started(1)
 	all := faktory.Heard{}
 	for range 10 {
 		var pid int
@@ -80,10 +80,10 @@ func TestSourceIsKilled(t *testing.T) {
 	})
 	wantLog(t, one(t, all), lines)
 	w.settled()
-	if n := r.metric(`plugin_restarts_total{kind="source",plugin="faktory"}`); n != "10" {
+	if n := r.Metric(`plugin_restarts_total{kind="source",plugin="faktory"}`); n != "10" {
 		t.Errorf("%q restarts are counted", n)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestPoison: what is no job is failed with a clear message, and jobs behind it run.
@@ -128,7 +128,7 @@ func TestPoison(t *testing.T) {
 	if state.Sets["retries"] != 7 || state.Failures != 7 {
 		t.Errorf("the state is %+v, want 7 jobs that were failed", state)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestReservationEnds: a job that would outlive its reservation is ended before, and does not run twice.
@@ -146,10 +146,10 @@ func TestReservationEnds(t *testing.T) {
 	if state := w.settled(); state.Failures != 0 {
 		t.Errorf("the state is %+v", state)
 	}
-	if n := strings.Count(r.log.String(), "job started:"); n != 1 {
+	if n := strings.Count(r.Log.String(), "job started:"); n != 1 {
 		t.Errorf("the job was started %d times", n)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestPushIsRefused: for a minute the server refuses what the runner has to say.
@@ -166,21 +166,21 @@ func TestPushIsRefused(t *testing.T) {
 		return faktory.Pass
 	})
 	r := w.run(settings{})
-	r.started(1)
+	r.Started(1)
 	wantLog(t, one(t, w.results(1)), lines)
 	if time.Now().Before(until) {
 		t.Error("it was over too early")
 	}
 	for _, name := range []string{`jobs_enqueue_failed{runner="faktory"}`, `delivery_retries_total{call="append",pipeline="default"}`} {
-		if n := r.metric(name); n == "" || n == "0" {
+		if n := r.Metric(name); n == "" || n == "0" {
 			t.Errorf("%s is %q", name, n)
 		}
 	}
-	if n := r.metric(`lines_lost_total{pipeline="default"}`); n != "0" {
+	if n := r.Metric(`lines_lost_total{pipeline="default"}`); n != "0" {
 		t.Errorf("%q lines are counted as lost", n)
 	}
 	w.settled()
-	r.stop()
+	r.Stop()
 }
 
 // TestPushIsNeverTaken: lines that are given up are named in the log.
@@ -202,10 +202,10 @@ func TestPushIsNeverTaken(t *testing.T) {
 	if !strings.Contains(log, "are missing: the source did not take them for 1s") || !strings.Contains(log, "line 79") || strings.Contains(log, "line 0\n") {
 		t.Errorf("the log is\n%s", log)
 	}
-	if n := r.metric(`lines_lost_total{pipeline="default"}`); n == "0" || n == "" {
+	if n := r.Metric(`lines_lost_total{pipeline="default"}`); n == "0" || n == "" {
 		t.Errorf("%q lines are counted as lost", n)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestLostAnswers: the connection breaks after each third command, some before the server has it and some after. What
@@ -232,7 +232,7 @@ func TestLostAnswers(t *testing.T) {
 	r := w.run(settings{deliver: `max_interval = "500ms"`})
 	wantLog(t, one(t, w.results(1)), lines)
 	w.settled()
-	r.stop()
+	r.Stop()
 }
 
 // TestQuiet: a worker that is told to be quiet finishes what it runs and takes no more.
@@ -241,21 +241,21 @@ func TestQuiet(t *testing.T) {
 	_, err := w.server.Push("legacy", nil, job("sleep 20; echo over"))
 	must(t, err)
 	r := w.run(settings{})
-	r.started(1)
+	r.Started(1)
 	must(t, w.server.Signal("quiet"))
-	r.says("quiet")
+	r.Says("quiet")
 	_, err = w.server.Push("legacy", nil, job("echo another"))
 	must(t, err)
 	got := one(t, w.results(1))
 	if !slices.Equal(got.Outcomes, []string{"success"}) {
 		t.Errorf("the outcomes are %q", got.Outcomes)
 	}
-	r.lives()
+	r.Lives()
 	time.Sleep(3 * time.Second)
 	if n, err := w.server.Waiting("runner"); err != nil || n != 1 {
 		t.Errorf("%d jobs wait, %v", n, err)
 	}
-	r.stop()
+	r.Stop()
 }
 
 // TestTerminate: a worker that is told to terminate finishes what it runs, and ends.
@@ -264,9 +264,9 @@ func TestTerminate(t *testing.T) {
 	_, err := w.server.Push("legacy", nil, job("sleep 20; echo over"))
 	must(t, err)
 	r := w.run(settings{})
-	r.started(1)
+	r.Started(1)
 	must(t, w.server.Signal("terminate"))
-	r.ended(0)
+	r.Ended(0)
 	got := one(t, w.results(1))
 	if !slices.Equal(got.Outcomes, []string{"success"}) {
 		t.Errorf("the outcomes are %q", got.Outcomes)

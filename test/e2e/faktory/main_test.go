@@ -3,22 +3,15 @@
 package faktory
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
+	"github.com/podrunner/runner/test/e2e/runner"
 	"github.com/podrunner/runner/test/faktory"
 )
 
@@ -35,9 +28,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// limit bounds whatever is waited for.
-const limit = 3 * time.Minute
-
 // world is a Faktory server, with a proxy before it.
 type world struct {
 	*testing.T
@@ -48,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	dir := shortDir(t)
+	dir := runner.ShortDir(t)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	must(t, err)
 	server, err := faktory.Start(t.Context(), faktory.Options{Program: filepath.Join(root, "build/tools/faktory"), Dir: dir, Log: log})
@@ -63,15 +53,6 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	t.Cleanup(proxy.Close)
 	return &world{t, server, proxy}
-}
-
-// shortDir is a folder whose path leaves room for a socket's name.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // see above
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 func must(t *testing.T, err error) {
@@ -89,58 +70,22 @@ type settings struct {
 	processors                     string
 }
 
-// runner is a `core run`.
-type runner struct {
-	*world
-	cmd     *exec.Cmd
-	log     *syncBuffer
-	temp    string
-	metrics string
-	done    chan struct{}
-	code    int
-}
-
-// syncBuffer is a buffer that may be read while a process writes.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+// process is a `core run` that takes its jobs from the world's server.
+type process struct {
+	*runner.Runner
+	world *world
 }
 
 // run starts a runner, and waits until it is ready.
-func (w *world) run(s settings) *runner {
+func (w *world) run(s settings) *process {
 	w.Helper()
 	r := w.launch(s)
-	r.serves()
-	w.eventually("the runner is ready", func() bool { r.lives(); return r.ready() })
+	r.AwaitReady()
 	return r
 }
 
-// serves waits until the runner tells of its health.
-func (r *runner) serves() {
-	r.Helper()
-	r.eventually("the runner tells of its health", func() bool {
-		r.lives()
-		if m := served.FindStringSubmatch(r.log.String()); m != nil {
-			r.metrics = "http://" + m[1]
-		}
-		return r.metrics != ""
-	})
-}
-
 // launch starts a runner.
-func (w *world) launch(s settings) *runner {
+func (w *world) launch(s settings) *process {
 	w.Helper()
 	if s.concurrency == 0 {
 		s.concurrency = 5
@@ -148,8 +93,7 @@ func (w *world) launch(s settings) *runner {
 	if s.processors == "" {
 		s.processors = "processor \"outcome\" {}\n  processor \"sanitize\" {}\n  processor \"prefix\" {}"
 	}
-	config := filepath.Join(w.TempDir(), "runner.hcl")
-	must(w.T, os.WriteFile(config, fmt.Appendf(nil, `
+	config := fmt.Sprintf(`
 runner {
   name        = "e2e"
   concurrency = %d
@@ -176,140 +120,17 @@ pipeline "default" {
     %s
   }
 }
-`, s.concurrency, filepath.Join(root, "bin/plugins"), s.runner, s.local, w.proxy.URL(), s.source, s.processors, s.deliver), 0o600))
-	r := &runner{world: w, log: &syncBuffer{}, temp: shortDir(w.T), done: make(chan struct{})}
-	r.cmd = exec.Command(filepath.Join(root, "bin/core"), "run", "-c", config)
-	r.cmd.Dir = w.TempDir()
-	r.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.cmd.Dir, "TMPDIR=" + r.temp}
-	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	must(w.T, r.cmd.Start())
-	go func() {
-		_ = r.cmd.Wait()
-		r.code = r.cmd.ProcessState.ExitCode()
-		close(r.done)
-	}()
-	w.Cleanup(func() {
-		_ = r.cmd.Process.Kill()
-		<-r.done
-		if w.Failed() {
-			w.Logf("the runner's log:\n%s", r.log)
-		}
-	})
-	return r
+`, s.concurrency, filepath.Join(root, "bin/plugins"), s.runner, s.local, w.proxy.URL(), s.source, s.processors, s.deliver)
+	return &process{runner.Start(w.T, runner.Options{Root: root, Config: config}), w}
 }
 
-// served is where the runner shows its metrics.
-var served = regexp.MustCompile(`serving metrics and health: address=(\S+)`)
-
-// lives fails the test when the runner has ended.
-func (r *runner) lives() {
-	r.Helper()
-	select {
-	case <-r.done:
-		r.Fatalf("the runner has ended with %d", r.code)
-	default:
-	}
-}
-
-func (r *runner) ready() bool {
-	code, _ := r.get("/readyz")
-	return code == http.StatusOK
-}
-
-// get asks the runner's server; code is 0 when it does not answer.
-func (r *runner) get(path string) (code int, text string) {
-	response, err := http.Get(r.metrics + path)
-	if err != nil {
-		return 0, ""
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
-	return response.StatusCode, string(body)
-}
-
-// metric returns the value of a series, "" when there is none.
-func (r *runner) metric(series string) string {
-	_, text := r.get("/metrics")
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "opslevel_runner_"+series+" "); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
+// source returns the process of the source plugin.
+func (p *process) source() int { return p.Plugin("runner-source-faktory") }
 
 // eventually waits until something is so.
 func (w *world) eventually(what string, so func() bool) {
 	w.Helper()
-	deadline := time.Now().Add(limit)
-	for !so() {
-		if time.Now().After(deadline) {
-			w.Fatalf("after %s it is not so that %s", limit, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// says waits until the runner's log holds a text.
-func (r *runner) says(text string) {
-	r.Helper()
-	r.eventually("the runner says: "+text, func() bool { return strings.Contains(r.log.String(), text) })
-}
-
-// started waits until n jobs have started.
-func (r *runner) started(n int) {
-	r.Helper()
-	r.eventually(fmt.Sprint(n, " jobs have started"), func() bool { return strings.Count(r.log.String(), "job started:") >= n })
-}
-
-// most is what core may need, in MiB, whatever a job prints, however slow the server is and whatever has happened.
-const most = 150
-
-// stop tells the runner to stop, and waits until it has.
-func (r *runner) stop() {
-	r.Helper()
-	if peak := r.peak(); peak > most {
-		r.Errorf("core has needed %d MiB, want %d at most", peak, most)
-	}
-	must(r.T, r.cmd.Process.Signal(syscall.SIGTERM))
-	r.ended(0)
-}
-
-// ended waits for the runner's end, and compares its exit code.
-func (r *runner) ended(code int) {
-	r.Helper()
-	select {
-	case <-r.done:
-	case <-time.After(limit):
-		r.Fatal("the runner does not end")
-	}
-	if r.code != code {
-		r.Errorf("the runner has ended with %d, want %d", r.code, code)
-	}
-}
-
-// source returns the process of the source plugin.
-func (r *runner) source() int {
-	r.Helper()
-	out, err := exec.Command("pgrep", "-P", fmt.Sprint(r.cmd.Process.Pid), "-f", "runner-source-faktory").Output()
-	var none *exec.ExitError
-	if err != nil && !errors.As(err, &none) {
-		r.Fatal(err)
-	}
-	pid := 0
-	_, _ = fmt.Sscan(string(out), &pid)
-	return pid
-}
-
-// peak is the most memory that the runner has had, in MiB.
-func (r *runner) peak() int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
-	must(r.T, err)
-	kib := 0
-	if m := regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindSubmatch(text); m != nil {
-		_, _ = fmt.Sscan(string(m[1]), &kib)
-	}
-	return kib >> 10
+	runner.Eventually(w.T, what, so)
 }
 
 // hear takes what the runner has told the application.

@@ -57,10 +57,10 @@ func TestJob(t *testing.T) {
 	if state := w.settled(); state.Failures != 0 {
 		t.Errorf("the state is %+v", state)
 	}
-	if n := r.metric(`jobs_finished{outcome="success",runner="faktory"}`); n != "1" {
+	if n := r.Metric(`jobs_finished{outcome="success",runner="faktory"}`); n != "1" {
 		t.Errorf("%q jobs are counted as successful", n)
 	}
-	r.stop()
+	r.Stop()
 	acks := 0
 	for _, c := range w.proxy.Commands() {
 		if strings.HasPrefix(c, "PUSH ") && !pushes.MatchString(c) {
@@ -95,7 +95,7 @@ func TestManyJobs(t *testing.T) {
 		}
 	}
 	w.settled()
-	r.stop()
+	r.Stop()
 	out, err := exec.Command("sort", "-u", ran).Output()
 	must(t, err)
 	total, err := exec.Command("cat", ran).Output()
@@ -109,7 +109,7 @@ func TestManyJobs(t *testing.T) {
 func TestEnqueue(t *testing.T) {
 	w := newWorld(t)
 	r := w.run(settings{})
-	config := r.cmd.Args[3]
+	config := r.Cmd.Args[3]
 	enqueue := exec.Command(filepath.Join(root, "bin/core"), "enqueue", "-c", config, "-f", "-", "--count", "3")
 	enqueue.Stdin = strings.NewReader("type: legacy\nqueue: other\nargs:\n  - image: alpine\n    commands: [\"echo hi\"]\n")
 	out, err := enqueue.CombinedOutput()
@@ -122,5 +122,5 @@ func TestEnqueue(t *testing.T) {
 			t.Errorf("nothing was heard of job %s", jid)
 		}
 	}
-	r.stop()
+	r.Stop()
 }

@@ -17,7 +17,7 @@ func TestStopIdle(t *testing.T) {
 		r := w.run(settings{})
 		time.Sleep(500 * time.Millisecond)
 		begun := time.Now()
-		r.stop()
+		r.Stop()
 		if took := time.Since(begun); took > 2*time.Second {
 			t.Errorf("it took %s", took)
 		}
@@ -32,8 +32,8 @@ func TestStopWithJobs(t *testing.T) {
 		must(t, err)
 	}
 	r := w.run(settings{concurrency: 5})
-	r.started(5)
-	r.stop()
+	r.Started(5)
+	r.Stop()
 	all := faktory.Heard{}
 	w.hear(all)
 	if len(all) != 5 {
@@ -58,10 +58,10 @@ func TestDrainTimeout(t *testing.T) {
 		must(t, err)
 	}
 	r := w.run(settings{concurrency: 5, runner: `drain_timeout = "3s"`})
-	r.started(5)
+	r.Started(5)
 	time.Sleep(time.Second)
 	begun := time.Now()
-	r.stop()
+	r.Stop()
 	if took := time.Since(begun); took < 3*time.Second || took > 15*time.Second {
 		t.Errorf("it took %s", took)
 	}
@@ -87,12 +87,12 @@ func TestTwoSignals(t *testing.T) {
 	_, err := w.server.Push("legacy", nil, job("sleep 300"))
 	must(t, err)
 	r := w.run(settings{})
-	r.started(1)
-	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
-	r.says("draining")
+	r.Started(1)
+	r.Signal(syscall.SIGTERM)
+	r.Says("draining")
 	begun := time.Now()
-	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
-	r.ended(1)
+	r.Signal(syscall.SIGTERM)
+	r.Ended(1)
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("it took %s", took)
 	}

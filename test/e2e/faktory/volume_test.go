@@ -25,12 +25,12 @@ func TestStalledPush(t *testing.T) {
 		return faktory.Pass
 	})
 	r := w.run(settings{processors: "processor \"outcome\" {}\n  processor \"sanitize\" {}"})
-	r.started(1)
+	r.Started(1)
 	time.Sleep(20 * time.Second)
-	if strings.Contains(r.log.String(), "job finished") {
+	if strings.Contains(r.Log.String(), "job finished") {
 		t.Fatal("the job did not wait")
 	}
-	stalled := r.peak()
+	stalled := r.Peak()
 	w.proxy.Judge(nil)
 	w.proxy.Release()
 	lines, outcomes := 0, []string(nil)
@@ -63,7 +63,7 @@ func TestStalledPush(t *testing.T) {
 	if lines != size/line || !slices.Equal(outcomes, []string{"success"}) {
 		t.Errorf("%d lines have come, want %d; the outcomes are %q", lines, size/line, outcomes)
 	}
-	t.Logf("peak memory of core: %d MiB while the source was stalled, %d MiB in all", stalled, r.peak())
+	t.Logf("peak memory of core: %d MiB while the source was stalled, %d MiB in all", stalled, r.Peak())
 	w.settled()
-	r.stop()
+	r.Stop()
 }

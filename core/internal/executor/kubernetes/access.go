@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -137,8 +138,12 @@ func (a *access) explain(err error) error {
 	return fmt.Errorf("ask %s for pods: %w", a, err)
 }
 
-// quietKlog gives what client-go has to say to core's own log: it would write to standard error.
+// quietKlog gives what client-go has to say to core's own log: it would write to standard error, errors there as well
+// as to its log.
 func quietKlog(log hclog.Logger) {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	_ = flags.Set("stderrthreshold", "FATAL") // it is a level
 	klog.LogToStderr(false)
 	klog.SetOutput(log.Named("client-go").StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}))
 }

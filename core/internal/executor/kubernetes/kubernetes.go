@@ -63,14 +63,11 @@ func New(ctx context.Context, opts Options) (*Executor, error) {
 	if opts.Logger == nil {
 		opts.Logger = hclog.NewNullLogger()
 	}
-	access, err := findAccess(opts.Settings, opts.Logger)
+	client, err := NewClient(opts.Settings, opts.Logger)
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfigAndClient(access.config, access.http)
-	if err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", access, err)
-	}
+	access := client.access
 	selector := metav1.LabelSelector{MatchLabels: map[string]string{
 		labelName: appName, labelManagedBy: managedBy(opts.Runner),
 	}}

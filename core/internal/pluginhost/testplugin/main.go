@@ -2,7 +2,7 @@
 // may do wrong. Nothing of it is shipped.
 //
 // The mode is what follows "runner-processor-" in the name under which it is started; package hosttest makes the links.
-// Under a name with "runner-source-" it is a source that has no jobs.
+// Under a name with "runner-source-" it is a source that has no jobs; the mode "scales" has an opinion on the number of runners.
 // It is written without package sdk, so that it can break the rules that sdk keeps.
 package main
 
@@ -58,7 +58,7 @@ func register(mode string, isSource bool) func(*grpc.Server) {
 		s := &service{mode: mode, isSource: isSource}
 		pluginv1.RegisterPluginServer(server, s)
 		if isSource {
-			pluginv1.RegisterSourceServer(server, pluginv1.UnimplementedSourceServer{})
+			pluginv1.RegisterSourceServer(server, &source{mode: mode})
 			return
 		}
 		pluginv1.RegisterProcessorServer(server, s)
@@ -91,7 +91,7 @@ func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv
 	}
 	if s.isSource {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
-		out.Source, out.Commands = &pluginv1.SourceTraits{}, []string{"enqueue"}
+		out.Source, out.Commands = &pluginv1.SourceTraits{Scales: s.mode == "scales"}, []string{"enqueue"}
 	}
 	if s.mode == "wrong-kind" {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil

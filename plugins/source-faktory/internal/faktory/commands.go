@@ -131,6 +131,27 @@ func (c *Conn) Beat(ctx context.Context, wid string, state State) (State, error)
 	return wish.State, nil
 }
 
+// Info is what a server has to do.
+type Info struct {
+	// Queues are the jobs that wait in each queue; one that is empty may be missing.
+	Queues map[string]uint64
+	// Working are the jobs that any worker has fetched and not ended, of all queues.
+	Working uint64
+}
+
+// Info asks the server for what it has to do.
+func (c *Conn) Info(ctx context.Context) (Info, error) {
+	answer, err := c.do(ctx, c.server.CommandTimeout, "INFO")
+	if err != nil {
+		return Info{}, fmt.Errorf("ask Faktory for its queues: %w", err)
+	}
+	var state client.FaktoryState
+	if err := json.Unmarshal([]byte(answer), &state); err != nil {
+		return Info{}, fmt.Errorf("read what Faktory says of its queues: %w", err)
+	}
+	return Info{Queues: state.Data.Queues, Working: state.Data.Sets["working"]}, nil
+}
+
 // command sends what is answered by OK.
 func (c *Conn) command(ctx context.Context, doing, command string) error {
 	answer, err := c.do(ctx, c.server.CommandTimeout, command)

@@ -21,6 +21,9 @@ telemetry {
   address   = ":9090"
   namespace = "jobs"
   pprof     = true
+
+  sentry_dsn         = "https://0123abc@sentry.example.com/path/7"
+  sentry_environment = "staging"
 }
 
 scaling {

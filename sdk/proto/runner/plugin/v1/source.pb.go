@@ -900,7 +900,8 @@ func (*ReportResponse) Descriptor() ([]byte, []int) {
 type ScaleRequest struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	CurrentReplicas uint32                 `protobuf:"varint,1,opt,name=current_replicas,json=currentReplicas,proto3" json:"current_replicas,omitempty"`
-	// Jobs that one runner takes at once.
+	// Jobs that one runner is to do for: those that it takes at once, times the factor that its operator wants to have
+	// waiting for each.
 	Concurrency   uint32 `protobuf:"varint,2,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
