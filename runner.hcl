@@ -25,6 +25,9 @@ runner {
 # Metrics for Prometheus, and health, on all interfaces. "127.0.0.1:10354" in place of this is for this machine alone.
 telemetry {
   address = ":${env("OPSLEVEL_METRICS_PORT", 10354)}"
+
+  # Where failed jobs are reported to, with the end of their masked logs: the DSN of a project in Sentry.
+  sentry_dsn = env("SENTRY_DSN", null)
 }
 
 # Several runners in one Deployment choose a leader, which sets its replicas as OpsLevel recommends.

@@ -22,6 +22,9 @@ runner {
 # Where to look: /metrics, and /readyz for whether all is well.
 telemetry {
   address = ":${env("OPSLEVEL_METRICS_PORT", 10354)}"
+
+  # Where failed jobs are reported to, with the end of their masked logs: the DSN of a project in Sentry.
+  sentry_dsn = env("SENTRY_DSN", null)
 }
 
 # For jobs in pods.

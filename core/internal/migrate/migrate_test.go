@@ -195,6 +195,21 @@ func TestOtherVariables(t *testing.T) {
 			t.Errorf("shipped: got %v", got.Source)
 		}
 	})
+	t.Run("SENTRY_DSN", func(t *testing.T) {
+		environment(t)
+		const dsn = "https://0123456789abcdef@sentry.example.com/1"
+		t.Setenv("SENTRY_DSN", dsn)
+		for _, mode := range modes {
+			if got, _ := migrated(t, "", []string{"--mode", mode}); got.Telemetry.SentryDSN != dsn {
+				t.Errorf("%s: got %v", mode, got.Telemetry)
+			}
+		}
+		for _, file := range []string{"runner.hcl", filepath.Join("examples", "faktory.hcl")} {
+			if got := load(t, filepath.Join("..", "..", "..", file)); got.Telemetry.SentryDSN != dsn {
+				t.Errorf("%s: got %v", file, got.Telemetry)
+			}
+		}
+	})
 	t.Run("FAKTORY_URL and FAKTORY_PROVIDER", func(t *testing.T) {
 		environment(t)
 		shipped := filepath.Join("..", "..", "..", "examples", "faktory.hcl")

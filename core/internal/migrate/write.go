@@ -491,7 +491,7 @@ func (m *migration) head(d *document, diags diag.Diagnostics) {
 	d.add("#")
 	d.comment("What is not here is as by default. docs/configuration.md has all settings, docs/migrating.md what is different from opslevel-runner; `core validate` checks this file, `core fmt` puts its spaces right.", "")
 	d.add("#")
-	d.comment("Of the variables that opslevel-runner read, this reads those that were set when it was made, and those of what its file said. The shipped runner.hcl reads all of them.", "")
+	d.comment("It reads the variables of opslevel-runner that were set when it was made, and those that could override what its file said. The shipped runner.hcl reads all of them.", "")
 	if len(diags) > 0 {
 		d.add("#")
 		d.comment("What could not be taken over as it was:", "")
