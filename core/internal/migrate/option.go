@@ -1,6 +1,9 @@
 package migrate
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // option is one of the seed's settings: a flag of the command line and a key of the top level of its file.
 type option struct {
@@ -64,6 +67,9 @@ var options = []option{
 	{name: "log-max-bytes", kind: aNumber, standard: "512000"},
 	{name: "log-max-time", kind: aNumber, standard: "30"},
 }
+
+// IsFlag reports whether the seed had a flag of a name.
+func IsFlag(name string) bool { return slices.Contains(names(), name) }
 
 // names returns the names of all flags.
 func names() []string {
