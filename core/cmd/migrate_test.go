@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -93,5 +95,30 @@ func TestMigrateLooksAtTheEnvironment(t *testing.T) {
 		if strings.Contains(r.stdout, want) != c.want || strings.Contains(r.stdout, "hunter2") {
 			t.Errorf("%v: got %s", c.args, r.stdout)
 		}
+	}
+}
+
+// TestMigrateAsDocumented runs each `core migrate` of docs/migrating.md.
+func TestMigrateAsDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "migrating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)(?:^|`)core (migrate --[^`\n]+)").FindAllStringSubmatch(string(text), -1)
+	if len(commands) < 2 {
+		t.Fatalf("found %d", len(commands))
+	}
+	for _, command := range commands {
+		if command[1] == "migrate --from" {
+			continue // in a sentence
+		}
+		t.Run(command[1], func(t *testing.T) {
+			inFolder(t, "")
+			noSeed(t)
+			writeFile(t, seedConfig, "poll-interval: 5\n")
+			if r := core(t, "", strings.Fields(strings.ReplaceAll(command[1], "'", ""))...); r.code != exitSuccess || strings.Contains(r.err, "Warning") {
+				t.Errorf("exit code %d\n%s", r.code, r.err)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -87,16 +88,24 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs returns the pairs of a mapping, those that it merges by << among them. A name that is there twice, whatever the
 // case of its letters, is an error.
-func (m *migration) pairs(f *diag.File, node *yaml.Node) []pair {
+func (m *migration) pairs(f *diag.File, node *yaml.Node, within ...*yaml.Node) []pair {
 	var out, merged []pair
+	within = append(within, node)
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], follow(node.Content[i+1])
 		name := strings.ToLower(key.Value)
 		switch {
 		case key.Tag == "!!merge":
-			if value.Kind == yaml.MappingNode {
-				merged = append(merged, m.pairs(f, value)...)
+			from := []*yaml.Node{value}
+			if value.Kind == yaml.SequenceNode {
+				from = value.Content
+			}
+			for _, one := range from {
+				// One that merges itself has no end.
+				if one = follow(one); one.Kind == yaml.MappingNode && !slices.Contains(within, one) {
+					merged = append(merged, m.pairs(f, one, within...)...)
+				}
 			}
 			continue
 		case seen[name]:

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
+	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/diag"
 )
 
@@ -275,6 +276,10 @@ func TestValuesOfOldMeaning(t *testing.T) {
 		"an unknown key":       {nil, "queus: hunter2", nil, []string{"Unknown key"}},
 		"the path of the file": {[]string{"--config", "/opslevel/opslevel.yaml"}, "", nil, nil},
 		"a merged mapping":     {nil, "base: &base\n  namespace: jobs\n  shell: /bin/bash\nkubernetes:\n  <<: *base\n  shell: /bin/sh\n", func(s *settled) { s.kubernetes().Namespace = "jobs" }, []string{"Unknown key"}},
+		"several merged": {nil, "base: &base {namespace: jobs}\nmore: &more {namespace: other, shell: /bin/bash}\nkubernetes:\n  <<: [*base, *more]\n", func(s *settled) {
+			s.kubernetes().Namespace, s.kubernetes().Shell = "jobs", "/bin/bash"
+		}, []string{"Unknown key", "Unknown key"}},
+		"merged with itself": {nil, "kubernetes: &k\n  <<: *k\n  namespace: jobs\n", func(s *settled) { s.kubernetes().Namespace = "jobs" }, nil},
 		"an alias": {nil, "job-pod-namespace: &n jobs\nkubernetes:\n  shell: /bin/bash\n  nodeSelector: {a: *n}", func(s *settled) {
 			s.kubernetes().Namespace, s.kubernetes().Shell, s.kubernetes().NodeSelector = "jobs", "/bin/bash", map[string]string{"a": "jobs"}
 		}, nil},
@@ -329,6 +334,7 @@ func TestRefused(t *testing.T) {
 		"twice":                   {nil, "queue: a\nQueue: b", `opslevel.yaml:2:1: "Queue" is in this mapping already. Remove one of the two.`},
 		"no mapping":              {nil, "- a", `opslevel.yaml:1:1: The file of opslevel-runner holds a name and a value on each line, such as job-concurrency: 5.`},
 		"no YAML":                 {nil, "queue: hunter2\n  a: hunter2: [", `opslevel.yaml:2:1: The file can't be read: mapping values are not allowed in this context.`},
+		"no time between polls":   {[]string{"--poll-interval=0"}, "", `--poll-interval: "poll-interval" is from 1 to 3600 seconds.`},
 		"the size of a batch":     {nil, "job-pod-log-max-size: 10", `opslevel.yaml:1:23: The argument "max_bytes" does not take this value. It is from 1KiB to 8MiB.`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -409,4 +415,54 @@ func TestNames(t *testing.T) {
 			t.Errorf("the variable of %s is %s", f.name, name)
 		}
 	}
+}
+
+// TestDocsAreComplete looks for every flag, variable and key in docs/migrating.md.
+func TestDocsAreComplete(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "migrating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, f := range options {
+		want = append(want, "--"+f.name)
+		want = append(want, f.env...)
+		// What did nothing has no variable now.
+		if len(f.env) == 0 && f.name != "config" && !strings.HasPrefix(f.name, "log-max-") {
+			want = append(want, f.variable())
+		}
+	}
+	want = slices.Concat(want, seedPodKeys, seedVariables)
+	for _, name := range want {
+		if !bytes.Contains(data, []byte("`"+name+"`")) {
+			t.Errorf("%s is not described", name)
+		}
+	}
+}
+
+// FuzzMigrate gives it files of all kinds: none may make it panic, and what it makes is a configuration.
+func FuzzMigrate(f *testing.F) {
+	for _, dir := range []string{"everything", "helm-api", "refused"} {
+		text, err := os.ReadFile(filepath.Join("testdata", dir, "opslevel.yaml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add("kubernetes: &k\n  <<: *k\n  resources: &r {limits: *r}\n")
+	f.Add("api-token: |\n  a\n  b\nkubernetes: {securityContext: {sysctls: [{name: a}, ~]}}\n? [a]\n: b\n")
+	f.Add("größe: \"a\\u0000b\"\njob-pod-shell: '${x}%{y}'\n")
+	f.Fuzz(func(t *testing.T, yaml string) {
+		text, diags := Migrate(Inputs{File: &diag.File{Name: "opslevel.yaml", Text: []byte(yaml)}})
+		var said bytes.Buffer
+		if err := diag.WriteText(&said, diags, diag.Style{}); err != nil {
+			t.Fatal(err)
+		}
+		if text == nil {
+			return
+		}
+		if more := config.CheckSyntax("runner.hcl", text); more.HasErrors() {
+			t.Errorf("%v in\n%s", more, text)
+		}
+	})
 }

@@ -432,12 +432,27 @@ func (m *migration) opslevel() {
 	m.put("api-url", "api_url", asText, "Where its API is.")
 	m.doc.argument("api_token", expression{`env("OPSLEVEL_API_TOKEN")`, `"x"`}, diag.Range{}, "")
 	m.put("queue", "queue", m.orNull, "The queue that this runner takes jobs from.")
+	m.checkPoll()
 	m.put("poll-interval", "poll_interval", asSeconds, "How often it asks for a job when there was none.")
 	if m.in.Getenv("OPSLEVEL_USER_AGENT_EXTRAS") != "" {
 		m.doc.argument("user_agent_extras", expression{`env("OPSLEVEL_USER_AGENT_EXTRAS", null)`, "null"}, diag.Range{}, "Put behind the name by which this runner goes there.")
 	}
 	m.doc.close()
 	m.doc.close()
+}
+
+// Bounds of the source's poll_interval, in seconds.
+const minPoll, maxPoll = 1, 3600
+
+// checkPoll says that the source will not take its interval; its configuration is not looked at here.
+func (m *migration) checkPoll() {
+	v := m.values["poll-interval"]
+	if v.said() == nil {
+		return
+	}
+	if n, err := strconv.ParseInt(v.said().text, 10, 64); err == nil && (n < minPoll || n > maxPoll) {
+		m.fail(v.at(), "Wrong value", fmt.Sprintf("%q is from %d to %d seconds.", v.option.name, minPoll, maxPoll))
+	}
 }
 
 // orNull writes a text, and null for an empty one.
