@@ -26,7 +26,7 @@ runner {
 telemetry {
   address = ":${env("OPSLEVEL_METRICS_PORT", 10354)}"
 
-  # Where failed jobs are reported to, with the end of their masked logs: the DSN of a project in Sentry.
+  # Failed jobs, and faults of the runner itself, are reported to Sentry when this is set.
   sentry_dsn = env("SENTRY_DSN", null)
 }
 

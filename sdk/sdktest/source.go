@@ -143,17 +143,6 @@ func (r *SourceRun) Shutdown() error {
 	return err
 }
 
-// Scale asks how many runners there should be.
-func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (int, error) {
-	answer, err := r.client.Scale(ctx, &pluginv1.ScaleRequest{
-		CurrentReplicas: uint32(max(current, 0)), Concurrency: uint32(max(concurrency, 0)), //nolint:gosec // a test's numbers
-	})
-	if err != nil {
-		return 0, err
-	}
-	return int(answer.GetRecommendedReplicas()), nil
-}
-
 // Close ends the stream as core does when its last job is over, and waits for the source's part of it.
 func (r *SourceRun) Close() {
 	r.mu.Lock()

@@ -3,6 +3,7 @@ package config
 import (
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/podrunner/runner/core/internal/diag"
@@ -50,7 +51,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzOverride puts any override into a file, and into a plugin's configuration: none may make it panic, and none is shown.
+// FuzzOverride puts any override into a file, and into a plugin's configuration: none may make it panic.
 func FuzzOverride(f *testing.F) {
 	for _, set := range []string{
 		"kubernetes.labels.a.b=c", `kubernetes.resources.limits["nvidia.com/gpu"]=1`, "kubernetes.security_context={ runAsUser = 1 }",
@@ -59,17 +60,24 @@ func FuzzOverride(f *testing.F) {
 	} {
 		f.Add(set)
 	}
+	var overrides []Override
+	for _, set := range append(slices.Clone(needed), "source.config.token=xyzzy") {
+		o, err := ParseOverride(set)
+		if err != nil {
+			f.Fatal(err)
+		}
+		overrides = append(overrides, o)
+	}
 	f.Fuzz(func(t *testing.T, set string) {
 		o, err := ParseOverride(set)
 		if err != nil {
 			return
 		}
-		c, diags := parse(&diag.File{Name: "runner.hcl", Text: []byte(overriddenFile)}, o)
+		c, diags := parse(&diag.File{Name: "runner.hcl", Text: []byte(overriddenFile)}, append(slices.Clone(overrides), o)...)
 		if c != nil {
 			_, diags = c.Pipelines[0].Source.Decode(testSchema)
 		}
-		var text bytes.Buffer
-		if err := diag.WriteText(&text, diags, diag.Style{}); err != nil {
+		if err := diag.WriteText(io.Discard, diags, diag.Style{}); err != nil {
 			t.Fatal(err)
 		}
 	})

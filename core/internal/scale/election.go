@@ -23,7 +23,7 @@ func (s *Scaler) candidacy(ctx context.Context) error {
 	standing, resign := context.WithCancel(context.WithoutCancel(ctx))
 	elected := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name: s.Settings.Deployment, Lock: s.newLease(), ReleaseOnCancel: true,
+		Name: s.Settings.Deployment, Lock: s.newLease(resign), ReleaseOnCancel: true,
 		LeaseDuration: s.times.lease, RenewDeadline: s.times.renew, RetryPeriod: s.times.retry,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(term context.Context) { elected <- term },

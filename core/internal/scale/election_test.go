@@ -77,9 +77,11 @@ func TestLeaseIsTakenAway(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	o := &opinion{n: 3}
-	a := c.run(c.newRunner("a", source(o)))
+	a := c.newRunner("a", source(o))
+	a.times.lease, a.times.renew = 2*time.Minute, time.Minute
+	c.run(a)
 	c.until("it scales", func() bool { return len(o.questions()) > 0 })
-	thief, seconds := "thief", int32(2)
+	thief, seconds := "thief", int32(1) // less than the time for which it would try to renew
 	c.do(func() {
 		c.lease.Spec.HolderIdentity, c.lease.Spec.LeaseDurationSeconds = &thief, &seconds
 		c.lease.Spec.RenewTime = &metav1.MicroTime{Time: time.Now()}

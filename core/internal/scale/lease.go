@@ -3,6 +3,7 @@ package scale
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,13 +11,15 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// lease is the Lease as the elector has it: it bounds each call, tells of what fails, and looks at the lease of another
-// runner more often than the elector would.
+// lease is the Lease as the elector has it: it bounds each call, tells of what fails, looks at the lease of another runner
+// more often than the elector would, and resigns as soon as another runner has the lease of this one.
 type lease struct {
 	resourcelock.LeaseLock
 	scaler *Scaler
+	// resign ends the candidacy.
+	resign context.CancelFunc
 
-	// held: this runner has had the lease. From then on the elector sees it as it is, since it has to know of its loss.
+	// held: this runner has had the lease.
 	held bool
 	// seen is the record of another runner, and since is when it was first seen. Its age is measured by this machine's
 	// clock alone.
@@ -26,8 +29,11 @@ type lease struct {
 	holder string
 }
 
-func (s *Scaler) newLease() *lease {
-	return &lease{scaler: s, LeaseLock: resourcelock.LeaseLock{
+// errLost says that another runner has the lease of this one.
+var errLost = errors.New("the lease is not this runner's any more")
+
+func (s *Scaler) newLease(resign context.CancelFunc) *lease {
+	return &lease{scaler: s, resign: resign, LeaseLock: resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: s.Settings.Namespace, Name: s.Settings.Deployment},
 		Client:     s.Client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: s.Settings.Pod},
@@ -41,6 +47,12 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	defer ticker.Stop()
 	for {
 		record, raw, err := l.get(ctx)
+		if err == nil && l.held && record.HolderIdentity != l.Identity() {
+			// Left to itself, the elector would lead on until it has failed to renew for long enough, and then give back what
+			// it does not have.
+			l.resign()
+			return nil, nil, errLost
+		}
 		if err != nil || l.held || l.free(record, raw) {
 			return record, raw, err
 		}

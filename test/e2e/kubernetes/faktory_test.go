@@ -54,11 +54,8 @@ func (s *space) serve(concurrency int, source, settings string) *service {
 	dir, err := os.MkdirTemp("", "e2e-")
 	s.must(err)
 	s.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	v := &service{space: s, done: make(chan struct{})}
-	v.server, err = faktory.Start(s.t.Context(), faktory.Options{Program: filepath.Join(root, "build/tools/faktory"), Dir: dir})
-	s.must(err)
-	s.t.Cleanup(func() { s.must(v.server.Stop()) })
-	config := s.write("runner.hcl", fmt.Sprintf(`
+	v := &service{space: s, server: s.faktory(dir), done: make(chan struct{})}
+	v.run(dir, s.write("runner.hcl", fmt.Sprintf(`
 runner {
   name        = "e2e"
   concurrency = %d
@@ -85,23 +82,37 @@ pipeline "default" {
   processor "sanitize" {}
   processor "prefix" {}
 }
-`, concurrency, filepath.Join(root, "bin", "plugins"), small, v.server.URL(), source, settings))
+`, concurrency, filepath.Join(root, "bin", "plugins"), small, v.server.URL(), source, settings)))
+	return v
+}
+
+// faktory starts a server, which ends with the test.
+func (s *space) faktory(dir string) *faktory.Server {
+	s.t.Helper()
+	server, err := faktory.Start(s.t.Context(), faktory.Options{Program: filepath.Join(root, "build/tools/faktory"), Dir: dir})
+	s.must(err)
+	s.t.Cleanup(func() { s.must(server.Stop()) })
+	return server
+}
+
+// run starts core with a configuration, and a folder for what it writes. It ends with the test.
+func (v *service) run(dir, config string) {
+	v.t.Helper()
 	v.cmd = exec.Command(filepath.Join(root, "bin", "core"), "run", "-c", config)
-	v.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + s.kubeconfig()}
+	v.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + v.kubeconfig()}
 	v.cmd.Stdout, v.cmd.Stderr = v, v
-	s.must(v.cmd.Start())
+	v.must(v.cmd.Start())
 	go func() {
 		_ = v.cmd.Wait()
 		close(v.done)
 	}()
-	s.t.Cleanup(func() {
+	v.t.Cleanup(func() {
 		_ = v.cmd.Process.Kill()
 		<-v.done
-		if s.t.Failed() {
-			s.t.Logf("core said:\n%s", v.text())
+		if v.t.Failed() {
+			v.t.Logf("core said:\n%s", v.text())
 		}
 	})
-	return v
 }
 
 // stop tells core to stop, and compares its exit code.

@@ -52,35 +52,40 @@ func newSpace(t *testing.T, labels map[string]string) *space {
 			t.Error(err)
 		}
 	})
-	var role rbacv1.Role
-	s.decodeRole(&role)
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "runner"}}
-	_, accountErr := admin.CoreV1().ServiceAccounts(s.name).Create(ctx, account, metav1.CreateOptions{})
-	_, roleErr := admin.RbacV1().Roles(s.name).Create(ctx, &role, metav1.CreateOptions{})
-	_, bindErr := admin.RbacV1().RoleBindings(s.name).Create(ctx, &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "runner"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: account.Name, Namespace: s.name}},
-	}, metav1.CreateOptions{})
-	token, tokenErr := admin.CoreV1().ServiceAccounts(s.name).CreateToken(ctx, account.Name, &authv1.TokenRequest{}, metav1.CreateOptions{})
-	if err := errors.Join(accountErr, roleErr, bindErr, tokenErr); err != nil {
-		t.Fatal(err)
-	}
-	s.token = token.Status.Token
+	s.token = s.account("runner", "kubernetes.md", "role")
 	s.awaitDefaultAccount()
 	return s
 }
 
-// decodeRole reads the Role that docs/kubernetes.md tells operators to give core.
-func (s *space) decodeRole(into *rbacv1.Role) {
+// account makes an account with the Role that a page tells operators to give core, and returns its token.
+func (s *space) account(name, page, part string) (token string) {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs", "kubernetes.md"))
+	ctx := s.t.Context()
+	var role rbacv1.Role
+	s.decodeRole(page, part, &role)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	_, accountErr := admin.CoreV1().ServiceAccounts(s.name).Create(ctx, account, metav1.CreateOptions{})
+	_, roleErr := admin.RbacV1().Roles(s.name).Create(ctx, &role, metav1.CreateOptions{})
+	_, bindErr := admin.RbacV1().RoleBindings(s.name).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: account.Name, Namespace: s.name}},
+	}, metav1.CreateOptions{})
+	made, tokenErr := admin.CoreV1().ServiceAccounts(s.name).CreateToken(ctx, account.Name, &authv1.TokenRequest{}, metav1.CreateOptions{})
+	s.must(errors.Join(accountErr, roleErr, bindErr, tokenErr))
+	return made.Status.Token
+}
+
+// decodeRole reads the Role that a page of the documentation tells operators to give core.
+func (s *space) decodeRole(page, part string, into *rbacv1.Role) {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "docs", page))
 	s.must(err)
-	_, after, found := strings.Cut(string(text), "<!-- begin role ")
+	_, after, found := strings.Cut(string(text), "<!-- begin "+part+" ")
 	_, after, inBlock := strings.Cut(after, "```yaml\n")
 	role, _, ends := strings.Cut(after, "```")
 	if !found || !inBlock || !ends {
-		s.t.Fatal("docs/kubernetes.md has no Role")
+		s.t.Fatalf("docs/%s has no Role", page)
 	}
 	s.must(yaml.UnmarshalStrict([]byte(role), into))
 }
