@@ -133,19 +133,19 @@ func TestOverrides(t *testing.T) {
 
 // TestOverridesOfPlugins decodes a plugin's configuration with overrides.
 func TestOverridesOfPlugins(t *testing.T) {
-	for set, want := range map[string]any{
-		`pipeline.default.source.test.config.mode=fast`: map[string]any{"mode": "fast"},
-		`pipeline.default.source.config.retries=3`:      map[string]any{"retries": 3.0},
-		`source.config.pattern=[a-z]`:                   map[string]any{"pattern": "[a-z]"},
-		`source.config.enabled=true`:                    map[string]any{"enabled": true},
-		`source.test.config.interval=90`:                map[string]any{"interval": 90e9},
-		`source.config.queues=["x", "y"]`:               map[string]any{"queues": []any{"x", "y"}},
-		`source.config.labels.team.x=y`:                 map[string]any{"labels": map[string]any{"team.x": "y"}},
-		`source.config.weights={ a = 1 }`:               map[string]any{"weights": map[string]any{"a": 1.0}},
-		`source.config.limits.cpu=4`:                    map[string]any{"limits": map[string]any{"cpu": 4.0}},
-		`source.config.rule.first.words=["z"]`:          map[string]any{"rule": map[string]any{"first": map[string]any{"words": []any{"z"}}}},
-		`source.config.rule.second.words=["z"]`:         map[string]any{"rule": map[string]any{"first": map[string]any{"words": []any{"x"}}, "second": map[string]any{"words": []any{"z"}}}},
-		`source.config.step[1].name=three`:              map[string]any{"step": []any{map[string]any{"name": "one"}, map[string]any{"name": "three"}}},
+	for set, want := range map[string]map[string]any{
+		`pipeline.default.source.test.config.mode=fast`: {"mode": "fast"},
+		`pipeline.default.source.config.retries=3`:      {"retries": 3.0},
+		`source.config.pattern=[a-z]`:                   {"pattern": "[a-z]"},
+		`source.config.enabled=true`:                    {"enabled": true},
+		`source.test.config.interval=90`:                {"interval": 90e9},
+		`source.config.queues=["x", "y"]`:               {"queues": []any{"x", "y"}},
+		`source.config.labels.team.x=y`:                 {"labels": map[string]any{"team.x": "y"}},
+		`source.config.weights={ a = 1 }`:               {"weights": map[string]any{"a": 1.0}},
+		`source.config.limits.cpu=4`:                    {"limits": map[string]any{"cpu": 4.0}},
+		`source.config.rule.first.words=["z"]`:          {"rule": map[string]any{"first": map[string]any{"words": []any{"z"}}}},
+		`source.config.rule.second.words=["z"]`:         {"rule": map[string]any{"first": map[string]any{"words": []any{"x"}}, "second": map[string]any{"words": []any{"z"}}}},
+		`source.config.step[1].name=three`:              {"step": []any{map[string]any{"name": "one"}, map[string]any{"name": "three"}}},
 	} {
 		t.Run(set, func(t *testing.T) {
 			sets := append(slices.Clone(needed), "source.config.token=xyzzy", set)
@@ -168,7 +168,7 @@ func TestOverridesOfPlugins(t *testing.T) {
 			if got["token"] != "xyzzy" {
 				t.Errorf("the token is %v", got["token"])
 			}
-			for key, value := range want.(map[string]any) {
+			for key, value := range want {
 				if d := cmp.Diff(value, got[key]); d != "" {
 					t.Errorf("%s (-want +got):\n%s", key, d)
 				}

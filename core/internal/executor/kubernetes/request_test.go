@@ -17,7 +17,9 @@ func TestRequestTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/silent" {
 			_, _ = io.WriteString(w, "begun")
-			w.(http.Flusher).Flush()
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
 		}
 		if r.URL.Path == "/whole" {
 			return
