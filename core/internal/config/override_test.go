@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/podrunner/runner/core/internal/diag"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // overridden is a file in which there is something to override. What it reads from the environment is not set.
@@ -408,5 +409,44 @@ pipeline "default" {
 				t.Errorf("--set %s: %s", set[1], d.Detail)
 			}
 		}
+	}
+}
+
+// TestOverrideOfOneUseOfALocal leaves the others as they are.
+func TestOverrideOfOneUseOfALocal(t *testing.T) {
+	text := `locals {
+  pairs = { team = "here" }
+}
+kubernetes {
+  labels      = local.pairs
+  annotations = local.pairs
+}
+` + builtinText
+	c, diags := loadOverridden(t, text, "kubernetes.labels.team=there", "kubernetes.labels.other=x")
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	k := c.Pipelines[0].Kubernetes
+	if d := cmp.Diff(map[string]string{"team": "there", "other": "x"}, k.Labels); d != "" {
+		t.Errorf("labels (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]string{"team": "here"}, k.Annotations); d != "" {
+		t.Errorf("annotations (-want +got):\n%s", d)
+	}
+}
+
+// TestPluginsDoNotShowOverrides hides what a plugin repeats of an override, as it hides what came from the environment.
+func TestPluginsDoNotShowOverrides(t *testing.T) {
+	c, diags := loadOverridden(t, overriddenFile, append(slices.Clone(needed), "source.config.token=xyzzy", "source.config.pattern=hunter2")...)
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	source := c.Pipelines[0].Source
+	if _, diags = source.Decode(testSchema); len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	got := source.Locate([]*pluginv1.Diagnostic{{Summary: "Wrong", Detail: "No hunter2.", Path: &pluginv1.Path{Steps: steps("pattern")}}})
+	if got[0].Detail != "No (hidden)." || got[0].Range.String() != "--set source.config.pattern" {
+		t.Errorf("got %v", got)
 	}
 }
