@@ -186,6 +186,7 @@ func TestWrongOverrides(t *testing.T) {
 		`kubernetes.namespace=hunter2_hunter2`:             `Wrong value: The argument "namespace" does not take this value. It is 1 to 63 lower-case letters, digits and dashes, with a letter or digit at either end.`,
 		`telemetry.sentry_dsn=hunter2-hunter2`:             "Wrong value: The argument \"sentry_dsn\" does not take this value. Its scheme is neither https nor http. It is the DSN that Sentry shows in a project's settings under Client Keys, such as https://KEY@o1.ingest.sentry.io/2; \"\" sends nothing.",
 		`kubernetes.namespace.x=hunter2-hunter2`:           `Not a map: "namespace" is set as a whole: it has no parts with names of their own.`,
+		`kubernetes[0].namespace=x`:                        `Unknown value: "kubernetes" is not one of several that could be counted. Leave out the brackets.`,
 		`kubernetes=hunter2-hunter2`:                       `Not a value: "kubernetes" is a block. Name an argument in it: --set kubernetes.ARGUMENT=….`,
 		`kubernetes.image_pull_secrets=hunter2-hunter2`:    `Wrong type: The argument "image_pull_secrets" takes a list in square brackets, each element a text in double quotes.`,
 		`kubernetes.image_pull_secrets[0]=x`:               `Not a map: "image_pull_secrets" is set as a whole: it has no parts with names of their own.`,

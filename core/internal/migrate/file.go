@@ -58,7 +58,7 @@ func (m *migration) readFile(f *diag.File) {
 
 // fileValue returns what the file says of a flag; nil when it says nothing.
 func (m *migration) fileValue(f *diag.File, p pair, of option) *given {
-	if of.name == "api-token" {
+	if of.name == "api-token" || of.name == "api-url" && strings.Contains(p.value.Value, "@") {
 		hide(f, p.value)
 	}
 	g := &given{text: p.value.Value, at: nodeAt(f, p.value)}

@@ -305,6 +305,25 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// TestPodName has a name outside of the cluster, too.
+func TestPodName(t *testing.T) {
+	environment(t)
+	t.Setenv("RUNNER_POD_NAME", "")
+	t.Setenv("RUNNER_TEST_POD", "")
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := []string{"--runner-pod-name=$(RUNNER_TEST_POD)", "--runner-max-replicas=5"}
+	if got, _ := migrated(t, "", line); got.Runner.Name != host || got.Scaling.Pod != "" {
+		t.Errorf("outside: got %q and %q", got.Runner.Name, got.Scaling.Pod)
+	}
+	t.Setenv("RUNNER_TEST_POD", "pod-3")
+	if got, _ := migrated(t, "", line); got.Runner.Name != "pod-3" || got.Scaling.Pod != "pod-3" {
+		t.Errorf("inside: got %q and %q", got.Runner.Name, got.Scaling.Pod)
+	}
+}
+
 // TestRefused are inputs of which nothing is made; each says where it is and why.
 func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -314,7 +333,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"mode":                    {[]string{"--mode=fktory"}, "", `--mode: There is no such mode, and opslevel-runner ended at once with it. Did you mean "faktory"? It is one of: api, faktory.`},
 		"mode of the file":        {nil, "\nmode: apis", `opslevel.yaml:2:7: There is no such mode, and opslevel-runner ended at once with it. Did you mean "api"? It is one of: api, faktory.`},
-		"no number":               {nil, "job-concurrency: many", `opslevel.yaml:1:18: "job-concurrency" takes a whole number. opslevel-runner took this value for 0.`},
+		"no number":               {nil, "job-concurrency: many", `opslevel.yaml:1:18: "job-concurrency" takes a whole number, such as 5.`},
 		"no truth":                {nil, "scaling-enabled: yes", `opslevel.yaml:1:18: "scaling-enabled" takes true or false. opslevel-runner took this value for false.`},
 		"a list":                  {nil, "queue: [a]", `opslevel.yaml:1:8: "queue" takes a single value.`},
 		"too much concurrency":    {[]string{"--job-concurrency=5000"}, "", `--job-concurrency: The argument "concurrency" does not take this value. It is from 1 to 1000.`},
@@ -334,6 +353,8 @@ func TestRefused(t *testing.T) {
 		"twice":                   {nil, "queue: a\nQueue: b", `opslevel.yaml:2:1: "Queue" is in this mapping already. Remove one of the two.`},
 		"no mapping":              {nil, "- a", `opslevel.yaml:1:1: The file of opslevel-runner holds a name and a value on each line, such as job-concurrency: 5.`},
 		"no YAML":                 {nil, "queue: hunter2\n  a: hunter2: [", `opslevel.yaml:2:1: The file can't be read: mapping values are not allowed in this context.`},
+		"a password in a URL":     {nil, "api-url: https://me:hunter2@example.com", `opslevel.yaml:1:10: The address of the API has a user or a password in it, which does not belong in a file that others may read. The API knows its callers by their token: remove it.`},
+		"a number in octal":       {nil, "job-concurrency: 010", `opslevel.yaml:1:18: "job-concurrency" takes a whole number, such as 5.`},
 		"no time between polls":   {[]string{"--poll-interval=0"}, "", `--poll-interval: "poll-interval" is from 1 to 3600 seconds.`},
 		"the size of a batch":     {nil, "job-pod-log-max-size: 10", `opslevel.yaml:1:23: The argument "max_bytes" does not take this value. It is from 1KiB to 8MiB.`},
 	} {

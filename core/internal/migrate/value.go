@@ -65,8 +65,8 @@ func (v *value) check(m *migration) {
 	}
 	switch v.option.kind {
 	case aNumber:
-		if _, err := strconv.ParseInt(v.file.text, 10, 64); err != nil {
-			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes a whole number. opslevel-runner took this value for 0.", v.option.name))
+		if _, err := strconv.ParseInt(v.file.text, 10, 64); err != nil || !wholeNumber.MatchString(v.file.text) {
+			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes a whole number, such as 5.", v.option.name))
 		}
 	case aTruth:
 		b, err := strconv.ParseBool(v.file.text)
@@ -111,6 +111,9 @@ func (v *value) isStandard() bool {
 
 // asText writes a text. Kubernetes' $(NAME), which a container's arguments may hold, becomes env("NAME").
 func asText(text string) expression {
+	if name := referred(text); name != "" {
+		return expression{fmt.Sprintf("env(%s)", quote(name)), `"x"`}
+	}
 	var out, plain strings.Builder
 	rest := text
 	for {
@@ -135,6 +138,15 @@ func asText(text string) expression {
 }
 
 var reference = regexp.MustCompile(`\$\$\([A-Za-z_][A-Za-z0-9_.-]*\)|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)`)
+
+// referred returns the variable that a text is a reference to, and nothing else; "" when it is not.
+func referred(text string) string {
+	found := reference.FindStringSubmatch(text)
+	if found == nil || found[0] != text {
+		return ""
+	}
+	return found[1]
+}
 
 func asIs(text string) expression { return literal(text) }
 

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,16 +106,24 @@ func (m *migration) put(name, argument string, write func(string) expression, co
 
 func (m *migration) runner() {
 	m.doc.open("runner", "The runner as a whole.")
-	name := m.values["runner-pod-name"]
-	e := literal(`env("RUNNER_POD_NAME", hostname())`)
-	if name.said() != nil && name.said().text != "" {
-		e = name.expression(asText)
-	}
-	m.doc.argument("name", expression{e.text, `"x"`}, name.at(), "Tells this runner from others. env() reads an environment variable, and takes the second value when it is not set.")
+	m.doc.argument("name", m.podName("hostname()"), m.values["runner-pod-name"].at(), "Tells this runner from others. env() reads an environment variable, and takes the second value when it is not set.")
 	m.put("job-concurrency", "concurrency", m.atLeastOne("job-concurrency"), "How many jobs run at once.")
 	m.put("log-level", "log_level", m.level, "Of the runner's own log.")
 	m.put("log-format", "log_format", m.format, "")
 	m.doc.close()
+}
+
+// podName writes the name of the runner's pod, with what stands for it outside of a cluster.
+func (m *migration) podName(outside string) expression {
+	v := m.values["runner-pod-name"]
+	said := v.said()
+	switch {
+	case said == nil || said.text == "":
+		return expression{orEnv(outside, v.option.env...), `"x"`}
+	case v.line != nil && referred(said.text) != "":
+		return expression{orEnv(outside, referred(said.text)), `"x"`}
+	}
+	return v.expression(asText)
 }
 
 // atLeastOne writes a number; the seed took 0 and less for 1.
@@ -180,12 +189,7 @@ func (m *migration) scaling() {
 	}
 	m.doc.open("scaling", "Runners choose a leader among them, which sets the replicas of their deployment as OpsLevel recommends.")
 	m.doc.argument("enabled", enabled.expression(asIs), enabled.at(), "")
-	pod := m.values["runner-pod-name"]
-	e := literal(`env("RUNNER_POD_NAME", null)`)
-	if pod.said() != nil && pod.said().text != "" {
-		e = pod.expression(asText)
-	}
-	m.doc.argument("pod", expression{e.text, `"x"`}, pod.at(), "The name of this runner's pod, which is its name in the lease.")
+	m.doc.argument("pod", m.podName("null"), m.values["runner-pod-name"].at(), "The name of this runner's pod, which is its name in the lease.")
 	for _, s := range scalingFlags {
 		v := m.values[s.flag]
 		write := asText
@@ -429,6 +433,7 @@ func (m *migration) pipeline() {
 func (m *migration) opslevel() {
 	m.doc.open(`source "opslevel"`, "Jobs come from OpsLevel.")
 	m.doc.open("config", "")
+	m.checkURL()
 	m.put("api-url", "api_url", asText, "Where its API is.")
 	m.doc.argument("api_token", expression{`env("OPSLEVEL_API_TOKEN")`, `"x"`}, diag.Range{}, "")
 	m.put("queue", "queue", m.orNull, "The queue that this runner takes jobs from.")
@@ -439,6 +444,17 @@ func (m *migration) opslevel() {
 	}
 	m.doc.close()
 	m.doc.close()
+}
+
+// checkURL refuses a password in the API's address: it would be written down.
+func (m *migration) checkURL() {
+	v := m.values["api-url"]
+	if v.said() == nil {
+		return
+	}
+	if u, err := url.Parse(v.said().text); err == nil && u.User != nil {
+		m.fail(v.at(), "Password in a URL", "The address of the API has a user or a password in it, which does not belong in a file that others may read. The API knows its callers by their token: remove it.")
+	}
 }
 
 // Bounds of the source's poll_interval, in seconds.
