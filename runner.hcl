@@ -25,6 +25,9 @@ runner {
 # Metrics for Prometheus, and health, on all interfaces. "127.0.0.1:10354" in place of this is for this machine alone.
 telemetry {
   address = ":${env("OPSLEVEL_METRICS_PORT", 10354)}"
+
+  # Failed jobs, and faults of the runner itself, are reported to Sentry when this is set.
+  sentry_dsn = env("SENTRY_DSN", null)
 }
 
 # Several runners in one Deployment choose a leader, which sets its replicas as OpsLevel recommends.

@@ -22,6 +22,9 @@ runner {
 # Where to look: /metrics, and /readyz for whether all is well.
 telemetry {
   address = ":${env("OPSLEVEL_METRICS_PORT", 10354)}"
+
+  # Failed jobs, and faults of the runner itself, are reported to Sentry when this is set.
+  sentry_dsn = env("SENTRY_DSN", null)
 }
 
 # For jobs in pods.

@@ -7,6 +7,7 @@ replace github.com/podrunner/runner/sdk => ../../sdk
 require (
 	github.com/go-resty/resty/v2 v2.16.5
 	github.com/google/go-cmp v0.7.0
+	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hasura/go-graphql-client v0.15.1
 	github.com/opslevel/opslevel-go/v2025 v2025.12.17
 	github.com/podrunner/runner/sdk v0.0.0-00010101000000-000000000000
@@ -27,7 +28,6 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gosimple/slug v1.15.0 // indirect
 	github.com/gosimple/unidecode v1.0.1 // indirect
-	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/hashicorp/go-plugin v1.8.0 // indirect
 	github.com/hashicorp/yamux v0.1.2 // indirect
 	github.com/kr/pretty v0.3.1 // indirect

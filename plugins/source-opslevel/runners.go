@@ -108,14 +108,14 @@ func (s *source) enroll(ctx context.Context, in *sdk.Intake) bool {
 		err := s.register(ctx)
 		if err == nil {
 			in.Connected()
+			s.troubled = ""
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
 		wait := pause.Next()
-		in.Disconnected(err.Error())
-		sdk.Logger(ctx).Warn("registering has failed", "error", err, "again_in", wait)
+		s.trouble(ctx, in, "registering has failed", err, wait)
 		if !sdk.Pause(ctx, wait) {
 			return false
 		}

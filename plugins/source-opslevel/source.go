@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/podrunner/runner/plugins/source-opslevel/internal/api"
 	"github.com/podrunner/runner/sdk"
 )
@@ -38,6 +40,8 @@ type source struct {
 	jobs    *jobs
 	// registering is held while it is done.
 	registering sync.Mutex
+	// troubled is the error that was logged last, "" after one that is over. It belongs to Take.
+	troubled string
 }
 
 func connect(_ context.Context, runner string, c config) (*source, error) {
@@ -74,16 +78,26 @@ func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
 			continue
 		case err != nil:
 			wait = pause.Next()
-			in.Disconnected(err.Error())
-			sdk.Logger(ctx).Warn("asking for a job has failed", "error", err, "again_in", wait)
+			s.trouble(ctx, in, "asking for a job has failed", err, wait)
 		default:
 			in.Connected()
+			s.troubled = ""
 			pause.Reset()
 		}
 		if !found && !sdk.Pause(ctx, wait) {
 			return nil
 		}
 	}
+}
+
+// trouble says that the API does not do what it is asked for: at level warn when that is news.
+func (s *source) trouble(ctx context.Context, in *sdk.Intake, what string, err error, wait time.Duration) {
+	in.Disconnected(err.Error())
+	level := hclog.Debug
+	if s.troubled != err.Error() {
+		s.troubled, level = err.Error(), hclog.Warn
+	}
+	sdk.Logger(ctx).Log(level, what, "error", err, "again_in", wait.Round(time.Millisecond).String())
 }
 
 // interval is the pause after a poll that has found nothing: of a different length each time, so that runners that were

@@ -151,7 +151,7 @@ func TestBrokenJobs(t *testing.T) {
 					return nil
 				}
 				return &opsleveltest.Fault{Rewrite: func(data map[string]any) {
-					tc.change(data["runnerGetPendingJob"].(map[string]any)["runnerJob"].(map[string]any))
+					tc.change(payloadOf(data)["runnerJob"].(map[string]any)) //nolint:forcetypeassert // it is one
 				}}
 			})
 			r := run(t, s, sdktest.SourceOptions{}, nil)
@@ -169,6 +169,11 @@ func TestBrokenJobs(t *testing.T) {
 	}
 }
 
+// payloadOf is the answer to a poll.
+func payloadOf(data map[string]any) map[string]any {
+	return data["runnerGetPendingJob"].(map[string]any) //nolint:forcetypeassert // it is one
+}
+
 // TestOddShapes: what can be read is read.
 func TestOddShapes(t *testing.T) {
 	t.Parallel()
@@ -179,7 +184,7 @@ func TestOddShapes(t *testing.T) {
 			return nil
 		}
 		return &opsleveltest.Fault{Rewrite: func(data map[string]any) {
-			payload := data["runnerGetPendingJob"].(map[string]any)
+			payload := payloadOf(data)
 			payload["later"] = []any{1}
 			if job, ok := payload["runnerJob"].(map[string]any); ok {
 				job["id"] = 12

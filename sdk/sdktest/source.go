@@ -143,17 +143,6 @@ func (r *SourceRun) Shutdown() error {
 	return err
 }
 
-// Scale asks the source how many runners there should be, as the runner that scales does.
-func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (int, error) {
-	answer, err := r.client.Scale(ctx, &pluginv1.ScaleRequest{
-		CurrentReplicas: uint32(max(current, 0)), Concurrency: uint32(max(concurrency, 0)), //nolint:gosec // a test's numbers
-	})
-	if err != nil {
-		return 0, err
-	}
-	return int(answer.GetRecommendedReplicas()), nil
-}
-
 // Close ends the stream as core does when its last job is over, and waits for the source's part of it.
 func (r *SourceRun) Close() {
 	r.mu.Lock()
@@ -293,6 +282,14 @@ func (r *SourceRun) Resume(ctx context.Context, key sdk.JobKey, handle []byte) (
 		offer.Deadline = t.AsTime()
 	}
 	return offer, answer.GetKnown(), nil
+}
+
+// Scale asks the source how many runners there should be, as the runner that scales does.
+func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (replicas int, err error) {
+	answer, err := r.client.Scale(ctx, &pluginv1.ScaleRequest{
+		CurrentReplicas: uint32(max(current, 0)), Concurrency: uint32(max(concurrency, 0)), //nolint:gosec // a test's numbers
+	})
+	return int(answer.GetRecommendedReplicas()), err
 }
 
 // Status waits until the source has said whether its remote system can be reached, and that it is so or not so.

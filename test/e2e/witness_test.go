@@ -252,7 +252,7 @@ func TestWitnesses(t *testing.T) {
 		t.Errorf("the report is %v", failed[0])
 	}
 	var last []string
-	for _, l := range logs["runner_logs"].([]any) { //nolint:forcetypeassert // a test
+	for _, l := range logs["runner_logs"].([]any) {
 		last = append(last, fmt.Sprint(l))
 	}
 	if want := log[max(0, len(log)-20):]; !slices.Equal(last, want) {
@@ -302,7 +302,7 @@ func TestWitnessesHang(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close() //nolint:errcheck // it has taken nothing
+	defer silent.Close()
 	for _, test := range []struct {
 		name   string
 		twice  bool

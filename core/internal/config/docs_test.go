@@ -20,7 +20,7 @@ var root = filepath.Join("..", "..", "..")
 // TestShipped reads the configuration that is shipped.
 func TestShipped(t *testing.T) {
 	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OPSLEVEL_") {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OPSLEVEL_") || name == "SENTRY_DSN" {
 			t.Setenv(name, "")
 		}
 	}
@@ -53,6 +53,7 @@ func TestShippedTakesTheEnvironment(t *testing.T) {
 		"OPSLEVEL_JOB_POD_HELPER_IMAGE": "helper:1",
 		"OPSLEVEL_K8S_API_QPS":          "5",
 		"OPSLEVEL_K8S_API_BURST":        "6",
+		"SENTRY_DSN":                    "https://0123abc@sentry.example.com/7",
 	} {
 		t.Setenv(name, value)
 	}
@@ -66,6 +67,9 @@ func TestShippedTakesTheEnvironment(t *testing.T) {
 	want.QPS, want.Burst = 5, 6
 	if d := cmp.Diff(want, c.Pipeline("").Kubernetes); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+	if got := c.Telemetry.SentryDSN; got != "https://0123abc@sentry.example.com/7" {
+		t.Errorf("error reports go to %q", got)
 	}
 }
 

@@ -74,8 +74,9 @@ func (s *seen) Start(ctx context.Context, j *job.Job) (executor.Run, error) {
 
 // offerOne has the source offer job 1, with a sensitive variable and others.
 func offerOne(f *fakeSource, variables ...*pluginv1.JobVariable) {
-	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{Number: "4213370",
-		Key: &pluginv1.JobKey{Id: "1", Attempt: 1}, Image: "x", Commands: []string{"true"},
+	f.offer(&pluginv1.JobsResponse_Offer{Job: &pluginv1.Job{
+		Number: "4213370",
+		Key:    &pluginv1.JobKey{Id: "1", Attempt: 1}, Image: "x", Commands: []string{"true"},
 		Variables: append([]*pluginv1.JobVariable{{Key: "TOKEN", Value: secret, Sensitive: true}}, variables...),
 	}})
 }
@@ -86,7 +87,8 @@ func TestFailedJobIsWitnessed(t *testing.T) {
 	script := &script{
 		statuses: []executor.Status{
 			{Phase: executor.Pending, Reason: "ImagePull", Message: "pulls " + secret},
-			{Phase: executor.Running, Message: "step job"}, {Phase: executor.Done},
+			{Phase: executor.Running, Message: "step job"},
+			{Phase: executor.Done},
 		},
 		result: executor.Result{Outcome: job.Failed, Reason: job.ReasonExit, Message: "it said " + secret, ExitCode: &code, Records: 40},
 	}

@@ -15,7 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
 
+	"github.com/podrunner/runner/core/internal/redact"
 	"github.com/podrunner/runner/core/internal/telemetry/telemetrytest"
 )
 
@@ -23,7 +25,7 @@ import (
 const secret = "hunter2-hunter2"
 
 // hide is the redactor of these tests.
-func hide(text string) string { return strings.ReplaceAll(text, secret, "**********") }
+func hide(text string) string { return strings.ReplaceAll(text, secret, redact.Mask) }
 
 // logged is a log that a test reads.
 type logged struct {
@@ -265,6 +267,7 @@ func TestSentryHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
+	others := goleak.IgnoreCurrent()
 	r, log := newReports(t, fmt.Sprintf("http://k@%s/42", listener.Addr()))
 	r.Job(failedJob(r))
 	r.Job(failedJob(r))
@@ -273,6 +276,7 @@ func TestSentryHangs(t *testing.T) {
 	if took := time.Since(begun); took < 200*time.Millisecond || took > time.Second {
 		t.Errorf("the end took %s", took)
 	}
+	goleak.VerifyNone(t, others) // as long as the server is there
 	if !strings.Contains(log.String(), "were not sent in time") || strings.Contains(log.String(), "can't be sent") {
 		t.Errorf("the log is %q", log)
 	}

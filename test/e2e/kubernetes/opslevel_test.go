@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podrunner/runner/plugins/source-opslevel/opsleveltest"
 	"github.com/podrunner/runner/test/e2e/runner"
 )
@@ -99,6 +101,45 @@ pipeline "default" {
 			t.Errorf("the runner %s is still registered, or has left jobs: %v", x.ID, x.Left)
 		}
 	}
+}
+
+// TestOpsLevelScales: the API is asked how many runners there should be, with what it has always been told, and the
+// Deployment follows.
+func TestOpsLevelScales(t *testing.T) {
+	t.Parallel()
+	f := newSpace(t, nil).newFleet(2)
+	api, err := opsleveltest.Start(opsleveltest.Options{})
+	f.must(err)
+	t.Cleanup(func() { _ = api.Close() })
+	wished := make(chan int, 1)
+	wished <- 3
+	api.Recommend(func(int, int) int { n := <-wished; wished <- n; return n })
+	pod := f.pods(2)[0]
+	v := f.runnerOf(pod, "  max_replicas = 4\n", fmt.Sprintf(`source "opslevel" {
+    config {
+      api_url   = %q
+      api_token = %q
+    }
+  }`, api.URL(), opsleveltest.Token))
+	f.leader(pod)
+	f.replicas(3)
+	f.untouched(3)
+	<-wished
+	wished <- 100
+	f.replicas(4)
+	<-wished
+	wished <- 0
+	f.replicas(1)
+	for _, r := range api.Requests() {
+		if r.Operation != "RunnerScale" || r.Number > 1 {
+			continue
+		}
+		want := map[string]any{"runnerId": api.Runners()[0].ID, "currentReplicaCount": int64(2), "jobConcurrency": int64(1)}
+		if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(r.Variables)); d != "" {
+			t.Errorf("the first question (-want +got):\n%s", d)
+		}
+	}
+	v.stop(0)
 }
 
 // seq is what `seq n` prints.

