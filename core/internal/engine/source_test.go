@@ -81,6 +81,9 @@ func (f *fakeSource) Client() pluginv1.SourceClient                     { return
 func (f *fakeSource) Progress()                                         {}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
+	if s := status.Convert(err); s.Code() == codes.FailedPrecondition {
+		return &RefusedError{Message: s.Message()}
+	}
 	return fmt.Errorf("%s: %w", call, err)
 }
 

@@ -58,7 +58,8 @@ type SourceClient interface {
 	// caller's deadline; core calls again, with the same `first_line`, until it is done.
 	AppendLogs(ctx context.Context, in *AppendLogsRequest, opts ...grpc.CallOption) (*AppendLogsResponse, error)
 	// Report gives the job's result. It comes after the last AppendLogs, and answers only after the remote system has
-	// it. Idempotent by job and attempt.
+	// it. Idempotent by job and attempt. FAILED_PRECONDITION says that the remote system will never take this result, so
+	// that core does not try again.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 	// Scale asks how many runners the source wishes for. UNIMPLEMENTED: it has no opinion.
 	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
@@ -161,7 +162,8 @@ type SourceServer interface {
 	// caller's deadline; core calls again, with the same `first_line`, until it is done.
 	AppendLogs(context.Context, *AppendLogsRequest) (*AppendLogsResponse, error)
 	// Report gives the job's result. It comes after the last AppendLogs, and answers only after the remote system has
-	// it. Idempotent by job and attempt.
+	// it. Idempotent by job and attempt. FAILED_PRECONDITION says that the remote system will never take this result, so
+	// that core does not try again.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
 	// Scale asks how many runners the source wishes for. UNIMPLEMENTED: it has no opinion.
 	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
