@@ -44,7 +44,8 @@ type Renewer interface {
 // Resumer is implemented by a JobSource that can go on with a job that another runner had taken.
 type Resumer interface {
 	// Resume does what it needs to take AppendLogs and Report for the job. known is false when the remote system no
-	// longer knows it. Of the offer only Lease and Deadline count.
+	// longer knows it: then core removes what is left of it and tells nobody. An error has core ask again later. Of the offer
+	// only Lease and Deadline count.
 	Resume(ctx context.Context, job JobKey, handle []byte) (offer Offer, known bool, err error)
 }
 

@@ -38,8 +38,8 @@ func newRun(a *app) *cobra.Command {
 			"The first SIGTERM or Ctrl-C drains: no more jobs are taken, those that run have `drain_timeout` to end by themselves,\n" +
 			"then they are ended, and all that they have printed is delivered. The second ends core at once: pods go on without\n" +
 			"it, for another runner to take over.\n\n" +
-			"Exit code 0 says that all jobs are over and reported, 1 that core was ended at once while jobs ran, 2 that the command line or\n" +
-			"the configuration has to be mended, 3 that something that core rests on is broken.",
+			"Exit code 0 says that all jobs are over and reported, 1 that core was ended at once while jobs ran, or left jobs that it could\n" +
+			"not report, 2 that the command line or the configuration has to be mended, 3 that something that core rests on is broken.",
 		Example: "  core run\n  core run -c /etc/runner/runner.hcl --log-format json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), a, flags) },
@@ -142,7 +142,13 @@ func (s *service) run(ctx context.Context, flags runFlags) error {
 	}
 	s.health.Set("plugins", nil)
 	s.app.log.Info("running", "runner", service.Runner, "version", version.String(), "pipelines", len(pipelines), "concurrency", service.Concurrency)
-	if err := service.Serve(ctx); err != nil {
+	err = service.Serve(ctx)
+	var left *engine.LeftError
+	switch {
+	case errors.As(err, &left):
+		s.app.log.Warn("stopped: not all jobs could be reported", "jobs", left.Jobs, "error", left)
+		return silent(exitJobFailed)
+	case err != nil:
 		return usageError(err)
 	}
 	s.app.log.Info("stopped: all jobs are over and reported")
@@ -235,6 +241,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 	made := &engine.Pipeline{
 		Name: p.Name, Source: p.Source.Name, Kind: p.Executor, Concurrency: p.Concurrency,
 		Connector: assembly.SourceConnector(source), Stages: assembly.PipelineStages(stages),
+		Resumes:  source.Description().GetSource().GetResumes(),
 		MaxBytes: int(p.Deliver.MaxBytes), MaxInterval: p.Deliver.MaxInterval, GiveUp: p.Deliver.GiveUp,
 	}
 	if made.Kind == "" {
@@ -261,7 +268,7 @@ func (s *service) local(made *engine.Pipeline, p *config.Pipeline) error {
 func (s *service) cluster(ctx context.Context, made *engine.Pipeline, p *config.Pipeline) error {
 	exec, err := s.app.connect(ctx, kubernetes.Options{
 		Settings: p.Kubernetes, Runner: s.config.Runner.Name, Pipeline: p.Name,
-		Source: p.Source.Name + "/" + p.Name, Mode: p.Source.Name,
+		Source: p.Source.Name + "/" + p.Name, Mode: p.Source.Name, Lasting: true,
 	})
 	if err != nil {
 		return err

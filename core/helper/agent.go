@@ -36,6 +36,7 @@ func runAgent(args []string, stdout, stderr io.Writer) int {
 	flags.Var(&steps, "step", "`name` of a step; once for each, in their order (required)")
 	flags.DurationVar(&c.Lifetime, "lifetime", 0, "bound of the time that the steps run, all together; 0 means none")
 	flags.DurationVar(&c.Grace, "grace", defaultGrace, "time between TERM and KILL when it is over")
+	flags.Int64Var(&c.Keep, "keep", 0, "`bytes` of each step's output that stay when core has fetched them, for a core that takes the job over")
 	flags.Var(&tools, "tool", "`NAME=PROGRAM` that jobs call, as given to install; end at once when "+tool.Dir+" does not have it")
 	flags.Usage = func() {} // for -h alone
 	err := flags.Parse(args)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -91,15 +92,24 @@ func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
 // Close implements io.Closer.
 func (s *source) Close() error { return s.pool.Close() }
 
+// forgetAfter is how long after the end of its reservation a job is of interest: by then Faktory has handed it out again, as
+// a rule, and whoever got it has found its pod.
+const forgetAfter = 24 * time.Hour
+
 // Resume implements sdk.Resumer. A server takes the end of a job from any worker, so there is nothing to do as long as
-// the job's reservation holds. When it does not, the server has given the job to somebody else.
+// the job's reservation holds. When it does not, the server hands the job out again, and what has become of it so far is for
+// whoever gets it then: that it can't be gone on with now is an error, since it is not unknown.
 func (s *source) Resume(_ context.Context, job sdk.JobKey, data []byte) (sdk.Offer, bool, error) {
 	h, err := decodeHandle(data)
 	if err != nil {
 		return sdk.Offer{}, false, err
 	}
-	if !time.Now().Before(h.Reserved) {
+	switch over := time.Since(h.Reserved); {
+	case over >= forgetAfter:
 		return sdk.Offer{}, false, nil
+	case over >= 0:
+		return sdk.Offer{}, false, fmt.Errorf("the reservation of the job %s ended at %s; it is gone on with when Faktory hands it out again",
+			h.JID, h.Reserved.UTC().Format(time.RFC3339))
 	}
 	s.memory.with(h.delivery(), job.ID, func(*running) {})
 	return sdk.Offer{Deadline: h.Reserved.Add(-maxMargin)}, true, nil

@@ -277,9 +277,13 @@ func TestAResumeAfterTheReservation(t *testing.T) {
 	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
 	key := sdk.JobKey{ID: "a", Attempt: 1}
 	_, known, err := r.Resume(t.Context(), key, handle{JID: "jid-one-1", Attempt: 1, Reserved: time.Now().Add(-time.Second)}.encode())
+	if err == nil || known || !strings.Contains(err.Error(), "when Faktory hands it out again") {
+		t.Errorf("a job whose reservation is over is gone on with, or forgotten: known %v, error %v", known, err)
+	}
+	_, known, err = r.Resume(t.Context(), key, handle{JID: "jid-one-1", Attempt: 1, Reserved: time.Now().Add(-forgetAfter)}.encode())
 	must(t, err)
 	if known {
-		t.Error("a job whose reservation is over is gone on with")
+		t.Error("a job whose reservation ended a day ago is not forgotten")
 	}
 	if _, _, err := r.Resume(t.Context(), key, []byte("{}")); err == nil {
 		t.Error("a handle without a jid is taken")

@@ -61,6 +61,9 @@ type Config struct {
 	// Lifetime bounds the time that the steps run, all together; 0 means no bound. Grace is what a step has between TERM
 	// and KILL when it is over.
 	Lifetime, Grace time.Duration
+	// Keep is how many bytes of a step's output stay after core has said that it needs them no longer, for a core that takes
+	// the job over and reads it from its beginning. It is less than the bound of the step's spool, or the step waits for ever.
+	Keep int64
 	// Log takes what the helper says of the steps; never their output.
 	Log *log.Logger
 }

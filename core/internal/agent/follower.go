@@ -43,6 +43,13 @@ func (c *Client) Follow(step string) *Follower {
 	return &Follower{client: c, step: step, hangUp: func() {}}
 }
 
+// From has the follower begin behind so many records, which are counted as read; their texts are in no checksum. It comes
+// before the first Next, or after one that has returned a spool.ReleasedError.
+func (f *Follower) From(behind uint64) {
+	f.tally = spool.Tally{Records: behind}
+	f.err = nil
+}
+
 // Next returns the next records. A connection that is lost is made anew, and the records go on where they were. Behind the
 // last record the error is io.EOF when there is an exit record, spool.ErrNoExit when there is none and the step is over,
 // ErrSkipped when it was not run, and a spool.ReleasedError when the next record has been acknowledged already; these are

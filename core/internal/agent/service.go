@@ -25,7 +25,7 @@ func (s *service) Ack(_ context.Context, r *agentv1.AckRequest) (*agentv1.AckRes
 		return nil, unknownStep(r.GetStep())
 	}
 	s.job.acked(step, r.GetThrough(), r.GetEnd())
-	if err := spool.Release(step.spool, r.GetThrough()); err != nil {
+	if err := spool.ReleaseBeyond(step.spool, r.GetThrough(), s.job.config.Keep); err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
 	return &agentv1.AckResponse{}, nil

@@ -42,6 +42,9 @@ func (e *ending) result(ctx context.Context, logErr error) (job.Result, []string
 	if end := endOf(e.early); end != nil && steps.Reason == job.ReasonCanceled {
 		result.Outcome, result.Reason, result.Message = end.Outcome, end.Reason, e.redact(end.Message)
 	}
+	if steps.Note != "" {
+		return result, append(e.explanation(result), e.redact(steps.Note))
+	}
 	if steps.Gap == "" {
 		return result, e.explanation(result)
 	}
@@ -80,6 +83,9 @@ func (e *ending) explanation(result job.Result) []string {
 // difference of the two is trusted to be positive.
 func (e *ending) summary(result job.Result, begun time.Time) Summary {
 	s := Summary{Result: result, Records: e.steps.Records, Total: time.Since(begun)}
+	if e.steps.Kept != nil { // another runner has come to it, and has had it edited
+		s.Result = e.steps.Kept.Result
+	}
 	s.Pending = s.Total
 	s.Started, s.Finished = e.steps.Started, e.steps.Finished
 	if !e.steps.Started.IsZero() {

@@ -44,6 +44,13 @@ type Run struct {
 	// Report is told what the run has come to, before what it has left behind is removed, which may take a while. An error
 	// says that it could not be told. It is not called when the log could not be delivered. Nil: nobody wants to know.
 	Report func(Summary) error
+	// Begun is a run that has been started already, in the place of one that Executor starts. May be nil.
+	Begun executor.Run
+	// Started is told the run before its log is read. May be nil.
+	Started func(executor.Run)
+	// Leave decides on a job whose log or result could not be delivered, and whose run lasts: whether it is left for another
+	// runner. Nil: it is not.
+	Leave func(why error) bool
 	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
 	Explain bool
 	// Observe is told of the batches of the log on their way; see pipeline.Options. May be nil.
@@ -79,12 +86,19 @@ type Summary struct {
 func (r *Run) Do(ctx context.Context) (Summary, error) {
 	begun := time.Now()
 	run := r.start(ctx)
+	if r.Started != nil {
+		r.Started(run)
+	}
 	ship, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abandon(nil)
 	early, end := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	var watcher sync.WaitGroup
 	watcher.Go(func() { r.endEarly(early, run, ended, abandon) })
+	lasting, _ := run.(executor.Lasting)
+	if lasting != nil {
+		watcher.Go(func() { r.letGo(lasting, ended, abandon) })
+	}
 
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	defer unfollow()
@@ -99,6 +113,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		// Whoever does not take the log may not take a status either, and there is nothing left to show.
 		r.lastStatus(statuses)
 		err = r.report(summary)
+	}
+	if err != nil && lasting != nil && (isTaken(lasting) || r.Leave != nil && r.Leave(err)) {
+		return summary, r.leave(ctx, lasting, err)
 	}
 	r.close(ctx, run)
 	return summary, err
@@ -124,6 +141,9 @@ func (r *Run) report(summary Summary) error {
 
 // start starts the job. One that the executor does not start has a run, too, so that its result goes the way of all.
 func (r *Run) start(ctx context.Context) executor.Run {
+	if r.Begun != nil {
+		return r.Begun
+	}
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	run, err := r.Executor.Start(starting, r.Job)

@@ -26,6 +26,8 @@ type script struct {
 	startErr error
 	// lines are the job's log, one batch each. After them Next waits for what ends the log.
 	lines []string
+	// inits is how many of them are of the init step.
+	inits int
 	// logErr ends the log in place of io.EOF.
 	logErr error
 	// runs says that the job runs until it is canceled; stubborn, that not even that ends it.
@@ -92,7 +94,11 @@ func (r *fakeRun) sendStatuses() {
 func (r *fakeRun) Next(ctx context.Context) (*record.Batch, error) {
 	if r.read < len(r.lines) {
 		var b record.Builder
-		b.Add(record.StepJob, record.Record{Time: 1, Text: []byte(r.lines[r.read])})
+		step := record.StepJob
+		if r.read < r.inits {
+			step = record.StepInit
+		}
+		b.Add(step, record.Record{Time: 1, Text: []byte(r.lines[r.read])})
 		r.read++
 		return b.Take(), nil
 	}

@@ -32,6 +32,9 @@ type intake struct {
 	// changed wakes the goroutine that owns the stream.
 	changed chan struct{}
 	tasks   sync.WaitGroup
+	// taking ends with undrained, when no more jobs are taken.
+	taking    context.Context //nolint:containedctx // others end it
+	undrained context.CancelFunc
 
 	mu sync.Mutex
 	// jobs are those that run, by id.
@@ -43,6 +46,10 @@ type intake struct {
 	deadline time.Time
 	// connected is closed, and made anew, whenever there is news that the source may work again.
 	connected chan struct{}
+	// adopting is the id of a job that is being taken over; empty for none.
+	adopting string
+	// offered is the id of a job that is offered and not among jobs yet.
+	offered string
 	// known and up are what the source has said last of its remote system.
 	known, up bool
 }
@@ -52,6 +59,7 @@ func newIntake(v *serving, p *Pipeline, slots *slots) *intake {
 		serving: v, pipeline: p, logger: v.Logger.With("pipeline", p.Name, "source", p.Source),
 		changed: make(chan struct{}, 1), jobs: map[string]*task{}, connected: make(chan struct{}),
 	}
+	in.taking, in.undrained = context.WithCancel(context.Background())
 	most := p.Concurrency
 	if most == 0 {
 		most = v.Concurrency
@@ -82,12 +90,15 @@ func (in *intake) drain() {
 	}
 	in.mu.Unlock()
 	in.lane.drain()
+	in.undrained()
 	in.wake()
 }
 
 // run takes jobs until the intake is drained and the last job is over.
 func (in *intake) run() {
 	defer in.tasks.Wait()
+	defer in.undrained()
+	in.tasks.Go(in.adopt)
 	var wait backoff
 	for !in.finished(false) {
 		begun := time.Now()

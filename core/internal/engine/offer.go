@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -43,10 +44,8 @@ func offerOf(m *pluginv1.JobsResponse_Offer) *offer {
 	for _, f := range in.GetFiles() {
 		j.Files = append(j.Files, job.File{Name: f.GetName(), Contents: f.GetContents()})
 	}
-	o := &offer{job: j, number: in.GetNumber(), handle: in.GetHandle(), at: time.Now()}
-	if o.number == "" {
-		o.number = j.ID
-	}
+	j.Number, j.Handle = in.GetNumber(), in.GetHandle()
+	o := &offer{job: j, number: cmp.Or(j.Number, j.ID), handle: j.Handle, at: time.Now()}
 	if m.GetLease() != nil {
 		o.lease = m.GetLease().AsDuration()
 	}

@@ -57,6 +57,9 @@ type Pipeline struct {
 	MaxInterval time.Duration
 	// GiveUp is how long the source may fail to take lines, or a result, before they are lost.
 	GiveUp time.Duration
+	// Resumes says that the source can go on with jobs that another runner has taken from it: then jobs whose runner is gone
+	// are taken over, if the Executor is an executor.Adopter.
+	Resumes bool
 	// Grace is the time between TERM and KILL when a job is ended early, Lifetime how long a job may run.
 	Grace, Lifetime time.Duration
 }
@@ -68,7 +71,8 @@ func (p *Pipeline) labels() telemetry.Pipeline {
 
 // Serve takes jobs and runs them, until all sources have no more or ctx ends. Then it takes no more, and lets the running
 // jobs go on for DrainTimeout; those that are not over by then are ended as canceled, with their logs delivered and their
-// results reported. It returns when the last job is over.
+// results reported. It returns when the last job is over. The error is a *LeftError when jobs are left that others have to
+// report.
 func (s *Service) Serve(ctx context.Context) error {
 	if len(s.Pipelines) > s.Concurrency {
 		return fmt.Errorf("%d pipelines with a source need a concurrency of at least as much, and it is %d", len(s.Pipelines), s.Concurrency)
@@ -91,7 +95,18 @@ func (s *Service) Serve(ctx context.Context) error {
 	}
 	<-over
 	v.end(nil)
+	if n := len(v.left); n > 0 {
+		return &LeftError{n}
+	}
 	return nil
+}
+
+// LeftError says that a runner has ended with jobs that it could not report. They wait where they ran, with their logs and
+// results, for another runner.
+type LeftError struct{ Jobs int }
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("%d jobs are left with their pods: their logs or results could not be delivered, and the next runner does it", e.Jobs)
 }
 
 // serving is a Service at work.
@@ -109,13 +124,27 @@ type serving struct {
 	mu      sync.Mutex
 	jobs    map[*task]bool
 	workers []bool
+	// left are the jobs, by pipeline and id, that could not be reported, and that nobody has taken over since, as far as is known.
+	left map[[2]string]bool
+}
+
+// leave takes note of a job that is left, or is not any more.
+func (v *serving) leave(t *task, left bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	key := [2]string{t.in.pipeline.Name, t.job.ID}
+	if left {
+		v.left[key] = true
+	} else {
+		delete(v.left, key)
+	}
 }
 
 func newServing(s *Service) *serving {
 	if s.Logger == nil {
 		s.Logger = hclog.NewNullLogger()
 	}
-	v := &serving{Service: s, hurry: make(chan struct{}), jobs: map[*task]bool{}, workers: make([]bool, s.Concurrency)}
+	v := &serving{Service: s, hurry: make(chan struct{}), jobs: map[*task]bool{}, left: map[[2]string]bool{}, workers: make([]bool, s.Concurrency)}
 	v.life, v.end = context.WithCancelCause(context.Background())
 	v.patience, v.giveUp = context.WithCancel(context.Background())
 	s.Metrics.Concurrency(s.Concurrency)

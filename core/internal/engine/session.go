@@ -170,8 +170,17 @@ func (s *session) offer(o *offer) {
 		return
 	}
 	s.mu.Lock()
-	running := s.jobs[o.job.ID]
+	running, adopting := s.jobs[o.job.ID], s.adopting == o.job.ID
+	s.offered = o.job.ID
 	s.mu.Unlock()
+	defer s.unoffer()
+	if adopting {
+		s.lane.offered(false)
+		s.serving.Metrics.Offer(labels, "duplicate")
+		s.logger.Info("the source has offered a job that is just being taken over; it goes on", "job", o.job.ID, "attempt", o.job.Attempt)
+		s.release(o, pluginv1.Disposition_DISPOSITION_DUPLICATE, "the job runs already, and is just being taken over")
+		return
+	}
 	if running != nil {
 		s.lane.offered(false)
 		s.serving.Metrics.Offer(labels, "duplicate")
@@ -194,6 +203,13 @@ func (s *session) offer(o *offer) {
 	s.outbox = append(s.outbox, &pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Accept_{Accept: &pluginv1.JobsRequest_Accept{Job: o.key()}}})
 	s.mu.Unlock()
 	s.tasks.Go(t.run)
+}
+
+// unoffer says that an offer has been answered.
+func (s *session) unoffer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offered = ""
 }
 
 func (s *session) cancel(m *pluginv1.JobsResponse_Cancel) {

@@ -25,6 +25,10 @@ type lane struct {
 	most int
 	// changed is called, with the lock held, when there is a Credit to send.
 	changed func()
+	// wants is how many jobs wait that no source offers: as many slots are not granted. vacant gets a value when there may be
+	// a slot for one.
+	wants  int
+	vacant chan struct{}
 
 	running int
 	// open: a stream is open, and so grants can be made.
@@ -44,7 +48,7 @@ func newSlots(total int) *slots { return &slots{total: total} }
 
 // lane adds a source of which at most most jobs run at once.
 func (s *slots) lane(most int, changed func()) *lane {
-	l := &lane{slots: s, most: most, changed: changed}
+	l := &lane{slots: s, most: most, changed: changed, vacant: make(chan struct{}, 1)}
 	s.lanes = append(s.lanes, l)
 	return l
 }
@@ -120,6 +124,27 @@ func (l *lane) freed() {
 	l.slots.plan()
 }
 
+// want says how many jobs of this source wait that it does not offer.
+func (l *lane) want(n int) {
+	l.slots.mu.Lock()
+	defer l.slots.mu.Unlock()
+	l.wants = n
+	l.slots.plan()
+}
+
+// take takes a slot for such a job, if there is one.
+func (l *lane) take() bool {
+	l.slots.mu.Lock()
+	defer l.slots.mu.Unlock()
+	if l.drained || !l.hasRoom() || l.slots.free() <= 0 {
+		return false
+	}
+	l.running++
+	l.wants = max(0, l.wants-1)
+	l.slots.plan()
+	return true
+}
+
 // pending reports whether offers may still come.
 func (l *lane) pending() bool {
 	l.slots.mu.Lock()
@@ -139,20 +164,18 @@ func (l *lane) reserved() int { return int(l.ceiling - l.seen) } //nolint:gosec 
 
 // plan brings the grants up to date. Callers hold the lock.
 func (s *slots) plan() {
-	pool := s.total
+	pool, wanted := s.total, 0
 	for _, l := range s.lanes {
 		pool -= l.running
+		wanted += l.wanted()
 	}
-	targets := s.targets(pool)
+	targets := s.targets(pool - wanted)
 	for i, l := range s.lanes {
 		if targets[i] < l.granted() {
 			l.grant(targets[i])
 		}
 	}
-	free := pool
-	for _, l := range s.lanes {
-		free -= l.reserved()
-	}
+	free := s.free()
 	for i, l := range s.lanes {
 		more := min(targets[i]-l.granted(), free)
 		if more > 0 {
@@ -160,6 +183,34 @@ func (s *slots) plan() {
 			l.grant(l.granted() + more)
 		}
 	}
+	for _, l := range s.lanes {
+		if free > 0 && l.wanted() > 0 && l.hasRoom() {
+			select {
+			case l.vacant <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// wanted is how many slots are kept for jobs that no source offers.
+func (l *lane) wanted() int {
+	if l.drained {
+		return 0
+	}
+	return max(0, min(l.wants, l.most-l.running))
+}
+
+// hasRoom tells whether one more job may run, though all that the source may still offer came.
+func (l *lane) hasRoom() bool { return l.running+l.reserved() < l.most }
+
+// free is the number of slots that no job has taken and no source may use. Callers hold the lock.
+func (s *slots) free() int {
+	free := s.total
+	for _, l := range s.lanes {
+		free -= l.running + l.reserved()
+	}
+	return free
 }
 
 // targets divides the slots that no job has taken.
@@ -168,7 +219,7 @@ func (s *slots) targets(pool int) []int {
 	for ; pool > 0; pool-- {
 		best := -1
 		for i, l := range s.lanes {
-			if !l.open || l.drained || l.running+targets[i] >= l.most {
+			if !l.open || l.drained || l.running+l.wanted()+targets[i] >= l.most {
 				continue
 			}
 			if best < 0 || s.before(i, best, targets) {

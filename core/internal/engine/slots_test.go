@@ -224,7 +224,7 @@ func TestSlotsAtRandom(t *testing.T) {
 		peers := []*peer{newPeer(s, total), newPeer(s, 1+rnd.IntN(total)), newPeer(s, total)}
 		for range 2000 {
 			p := peers[rnd.IntN(len(peers))]
-			switch rnd.IntN(9) {
+			switch rnd.IntN(10) {
 			case 0:
 				p.flush()
 			case 1:
@@ -241,6 +241,9 @@ func TestSlotsAtRandom(t *testing.T) {
 				if running, _ := p.lane.state(); running > 0 {
 					p.lane.freed()
 				}
+			case 9:
+				p.lane.want(rnd.IntN(3))
+				p.lane.take()
 			case 8:
 				if rnd.IntN(20) > 0 {
 					continue
@@ -269,6 +272,7 @@ func TestSlotsAtRandom(t *testing.T) {
 			for p.open > 0 {
 				p.drop()
 			}
+			p.lane.want(0)
 		}
 		settle(t, peers...)
 		sum, most := 0, 0
@@ -285,5 +289,50 @@ func TestSlotsAtRandom(t *testing.T) {
 		if sum != total {
 			t.Errorf("seed %d: %d of %d slots are in use: %v", seed, sum, total, granted(peers...))
 		}
+	}
+}
+
+// TestSlotsForOthers: a job that no source offers gets the next slot that is free, and no source is granted it.
+func TestSlotsForOthers(t *testing.T) {
+	s := newSlots(2)
+	a, b := newPeer(s, 10), newPeer(s, 10)
+	a.lane.opened()
+	settle(t, a, b)
+	if a.lane.take() {
+		t.Fatal("a slot is taken that the source may use")
+	}
+	a.claim()
+	a.lane.want(1)
+	settle(t, a, b)
+	if got := granted(a); got[0] != 1 {
+		t.Fatalf("when one job waits the credit is %v", got)
+	}
+	select {
+	case <-a.lane.vacant:
+	default:
+		t.Fatal("nobody is told of the free slot")
+	}
+	if !a.lane.take() || a.lane.take() {
+		t.Fatal("there is not one slot")
+	}
+	a.offer()
+	settle(t, a, b)
+	if running, credit := a.lane.state(); running != 2 || credit != 0 {
+		t.Errorf("%d jobs run, the credit is %d", running, credit)
+	}
+	a.lane.want(5)
+	a.lane.freed()
+	settle(t, a, b)
+	if got := granted(a, b); got[0] != 0 || got[1] != 0 {
+		t.Errorf("while jobs wait the credit is %v", got)
+	}
+	a.lane.drain()
+	if a.lane.take() {
+		t.Error("a drained lane takes a slot")
+	}
+	b.lane.opened()
+	settle(t, a, b)
+	if got := granted(b); got[0] != 1 {
+		t.Errorf("what waits for a drained lane holds up others: %v", got)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -35,8 +36,14 @@ type fakeSource struct {
 	held bool
 	// appendErr and reportErr are what the next calls answer.
 	appendErr, reportErr []error
-	refuse               *pluginv1.AppendLogsResponse
+	// refuses says that the source refuses results for good.
+	refuses bool
+	refuse  *pluginv1.AppendLogsResponse
 
+	// resume answers Resume; nil: it knows all jobs.
+	resume func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error)
+
+	resumes  []*pluginv1.ResumeRequest
 	hellos   []*pluginv1.JobsRequest_Hello
 	releases []*pluginv1.JobsRequest_Release
 	renewals int
@@ -81,7 +88,7 @@ func (f *fakeSource) Client() pluginv1.SourceClient                     { return
 func (f *fakeSource) Progress()                                         {}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
-	if s := status.Convert(err); s.Code() == codes.FailedPrecondition {
+	if s := status.Convert(err); s.Code() == codes.FailedPrecondition || f.refuses && call == "Report" {
 		return &RefusedError{Message: s.Message()}
 	}
 	return fmt.Errorf("%s: %w", call, err)
@@ -236,6 +243,17 @@ func (f *fakeSource) Report(_ context.Context, r *pluginv1.ReportRequest) (*plug
 	return &pluginv1.ReportResponse{}, nil
 }
 
+func (f *fakeSource) Resume(_ context.Context, r *pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error) {
+	f.mu.Lock()
+	f.resumes = append(f.resumes, r)
+	answer := f.resume
+	f.mu.Unlock()
+	if answer == nil {
+		return &pluginv1.ResumeResponse{Known: true}, nil
+	}
+	return answer(r)
+}
+
 // executors starts each job by a script of its own.
 type executors struct {
 	mu      sync.Mutex
@@ -316,16 +334,29 @@ func newService(f *fakeSource, e *executors) *Service {
 // serve runs a service to its end, or to that of ctx.
 func serve(t *testing.T, ctx context.Context, s *Service) {
 	t.Helper()
+	if left := serveAndLeave(t, ctx, s); left > 0 {
+		t.Errorf("%d jobs are left", left)
+	}
+}
+
+// serveAndLeave is serve for a service that may leave jobs; it returns how many.
+func serveAndLeave(t *testing.T, ctx context.Context, s *Service) int {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	select {
 	case err := <-done:
+		var left *LeftError
+		if errors.As(err, &left) {
+			return left.Jobs
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the service does not end")
 	}
+	return 0
 }
 
 func deadlineIn(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(time.Now().Add(d)) }

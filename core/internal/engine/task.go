@@ -41,8 +41,12 @@ type task struct {
 	tail  *telemetry.Tail
 	// ran is when the job was seen to run, nil before that.
 	ran atomic.Pointer[time.Time]
-	// reported says that its result was told, or could not be.
-	reported atomic.Bool
+	// reported says that its result was told, or could not be; done that the job is over.
+	reported, done atomic.Bool
+	// adopted is what there is of a job that another runner has begun; nil for one that this runner has.
+	adopted *executor.Adopted
+	// lasting is its run, if that goes on without core; nil before it has begun, and when it does not.
+	lasting executor.Lasting
 
 	// These belong to the delivery's goroutine. outage is when the source first failed to take lines, zero when it does
 	// take them; lost counts lines that it has not taken and why says why not; next is the number of the next line.
@@ -97,9 +101,17 @@ func (t *task) run() {
 	defer t.phase.Close()
 	t.in.serving.Metrics.JobStarted(t.in.pipeline.labels())
 	t.trace.Accepted(t.worker)
-	t.logger.Info("job started")
+	if t.adopted == nil {
+		t.logger.Info("job started")
+	} else {
+		t.logger.Info("job taken over", "from", t.adopted.Runner, "delivered", t.adopted.Delivered.Lines, "kept", t.adopted.Kept != nil)
+	}
 	t.phase.Set(string(executor.Pending), "")
 	summary, err := t.do()
+	if errors.Is(err, errLeft) {
+		t.left(err)
+		return
+	}
 	if err != nil && summary.Result.Outcome == "" {
 		summary.Result = infrastructure(t.clean(err))
 	}
@@ -156,12 +168,23 @@ func (t *task) do() (summary Summary, err error) {
 			t.logger.Error("panic in core, please report it; the job is given up and all others go on",
 				"panic", fmt.Sprint(p), "stack", string(panicked.Stack))
 			t.panicked(panicked)
+			t.lasting = nil // another runner would come to the same
 			summary, err = t.giveUp("core has a bug: it panicked while it ran the job")
 		}
 	}()
 	p := t.in.pipeline
+	if t.adopted != nil {
+		t.lasting = t.adopted.Run
+		if t.adopted.Kept != nil {
+			return t.reportKept()
+		}
+	}
 	delivering, stop := context.WithCancel(context.WithoutCancel(t.ctx))
-	delivery := pipeline.NewDelivery(delivering, pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send})
+	options := pipeline.DeliveryOptions{MaxBytes: p.MaxBytes, MaxInterval: p.MaxInterval, Send: t.send, Delivered: t.note, Hole: t.hole}
+	if t.adopted != nil {
+		options.Lines, options.Sent = t.adopted.Delivered.Lines, t.adopted.Delivered.Sent
+	}
+	delivery := pipeline.NewDelivery(delivering, options)
 	defer delivery.Wait()
 	defer stop()
 	run := Run{
@@ -170,6 +193,8 @@ func (t *task) do() (summary Summary, err error) {
 		Pipeline: pipeline.Job{Pipeline: p.Name, Runner: t.in.serving.Runner, Worker: t.worker},
 		Stages:   p.Stages,
 		Sink:     delivery,
+		Started:  t.started,
+		Leave:    leavable,
 		Status:   t.status,
 		Report:   t.report,
 		Explain:  true,
@@ -181,14 +206,25 @@ func (t *task) do() (summary Summary, err error) {
 		Redact:      t.redact.String,
 		Logger:      t.logger,
 	}
+	if t.adopted != nil {
+		run.Begun = t.adopted.Run
+	}
 	summary, err = run.Do(t.ctx)
-	if err == nil {
-		return summary, nil
+	if err == nil || errors.Is(err, errLeft) {
+		return summary, err
 	}
 	t.logger.Error("the job's log or its result could not be delivered", "error", t.clean(err))
 	var panicked *pipeline.Panic
 	if errors.As(err, &panicked) {
 		t.panicked(panicked)
+	}
+	if t.lasting != nil {
+		stop()
+		delivery.Wait()
+		t.lasting = nil // there is nothing left that could wait for anybody
+		if t.reported.Load() && leavable(err) {
+			t.in.serving.Metrics.ReportLost(p.labels())
+		}
 	}
 	if !t.reported.Load() {
 		stop()
@@ -212,6 +248,26 @@ func (t *task) giveUp(why string) (Summary, error) {
 	return summary, t.report(summary)
 }
 
+// started is told the job's run.
+func (t *task) started(run executor.Run) { t.lasting, _ = run.(executor.Lasting) }
+
+// hole is what is missing of the log of a job that another runner has begun.
+func (t *task) hole() (after, lines uint64, is bool) {
+	if t.lasting == nil {
+		return 0, 0, false
+	}
+	h := t.lasting.Missing()
+	return h.After, h.At, h.Records > 0
+}
+
+// note has it kept with the job how far its log has been delivered, but not while lines come that were delivered before.
+func (t *task) note(p pipeline.Progress) {
+	if t.lasting == nil || t.adopted != nil && p.At < t.adopted.Delivered.Lines {
+		return
+	}
+	t.lasting.Note(executor.Progress(p))
+}
+
 // executor returns the pipeline's, or, for a job of a bad shape, one that says so.
 func (t *task) executor() executor.Executor {
 	if err := t.job.Validate(); err != nil {
@@ -224,6 +280,9 @@ func (t *task) executor() executor.Executor {
 func (t *task) status(s executor.Status) {
 	if s.Phase == executor.Running {
 		t.ran.CompareAndSwap(nil, &s.Time)
+	}
+	if s.Phase == executor.Done {
+		t.done.Store(true)
 	}
 	t.phase.Set(string(s.Phase), s.Reason)
 	t.trace.Phase(string(s.Phase), s.Reason, t.hide(s.Message))
@@ -276,6 +335,9 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
+		}
+		if t.lasting != nil && t.done.Load() {
+			return nil, errUndelivered(err) // they are kept where the job ran
 		}
 		t.lose(chunk, err)
 		return nil, nil
@@ -340,6 +402,9 @@ func (t *task) lastNote() *pluginv1.AppendLogsRequest {
 // report gives the job's result to the source, and its slot to another job: what is still to be removed holds up nobody.
 func (t *task) report(summary Summary) error {
 	p, metrics := t.in.pipeline, t.in.serving.Metrics
+	if t.lasting != nil && isTaken(t.lasting) {
+		return executor.ErrTaken
+	}
 	request := &pluginv1.ReportRequest{
 		Job: t.key(), Handle: t.handle, Result: pipeline.ResultToProto(&summary.Result),
 		Infrastructure: summary.Result.Reason.Info().Infrastructure,
@@ -368,10 +433,18 @@ func (t *task) report(summary Summary) error {
 		if !said {
 			said = true
 			t.logger.Warn("the source does not take the job's result; trying again", "error", t.clean(err))
+			t.keep(summary)
+		}
+		if t.lasting != nil && isTaken(t.lasting) {
+			return false
 		}
 		var refused *RefusedError
 		return !errors.As(err, &refused) && time.Since(begun) < p.GiveUp
 	})
+	if err != nil && t.lasting != nil && leavable(err) {
+		t.trace.Reported(t.clean(err))
+		return fmt.Errorf("the source has not taken the result %s for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
+	}
 	lost := ""
 	if err != nil {
 		metrics.ReportLost(p.labels())

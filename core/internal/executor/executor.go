@@ -71,4 +71,9 @@ type Result struct {
 	Gap string
 	// Started and Finished bound the time in which the steps ran; zero when none did.
 	Started, Finished time.Time
+	// Note is a line to end the log with that does not change the result; may be empty.
+	Note string
+	// Kept is what another runner has found the job to come to, and could not report; nil when there is no such thing. It is
+	// the job's result, whatever the rest says.
+	Kept *Kept
 }

@@ -4,8 +4,12 @@ package job
 
 // Job is what a source hands out. A job that has passed Validate has an image, commands, and good names.
 type Job struct {
-	ID           string
-	Attempt      int
+	ID      string
+	Attempt int
+	// Number is a short form of the id, Handle the source's own note about the job, which holds no sensitive value; both may
+	// be empty, and are kept with the job for a runner that takes it over.
+	Number       string
+	Handle       []byte
 	Image        string
 	Commands     []string
 	InitImage    string

@@ -31,8 +31,18 @@ type Chunk struct {
 	// Made is when the chunk was closed; it stays the same when the chunk is sent again.
 	Made time.Time
 
-	bytes   int
-	through uint64
+	bytes int
+	// through is the number of records of which everything has been said with this chunk, at the number of lines by then, and
+	// last that of the lines with this chunk; neither counts core's own about the delivery.
+	through, at, last uint64
+}
+
+// Progress is how far a log has been delivered, counted from the beginning of the job.
+type Progress struct {
+	// Records are those of which all that came of them is delivered, At the lines that came of them.
+	Records, At uint64
+	// Lines are those delivered, without core's own about the delivery; Sent is the number of the last one with them.
+	Lines, Sent uint64
 }
 
 // Delivery is a Sink that delivers lines in chunks: the first line of a job at once, then when the lines reach MaxBytes or
@@ -56,6 +66,15 @@ type DeliveryOptions struct {
 	// the log as lines of core's own, behind the chunk or after lines that wait already. Any error ends the delivery, so
 	// retries are its own affair.
 	Send func(ctx context.Context, chunk Chunk) (notes []string, err error)
+	// Lines is how many lines of the log are delivered already, by somebody else, and Sent the number of the last of them with
+	// core's own: what is written comes from the beginning of the log all the same.
+	Lines, Sent uint64
+	// Hole tells of a part of the log that is not written, since it is delivered already: after so many records, and how many
+	// lines came of all records up to its end. It is asked whenever records come, which may be when it is known. Nil: there is
+	// none.
+	Hole func() (after, lines uint64, is bool)
+	// Delivered is told of progress, before the log is. It has returned before it is called again. May be nil.
+	Delivered func(Progress)
 }
 
 // sendAnswer is what Send has returned.
@@ -122,7 +141,7 @@ func (d *Delivery) Flush(ctx context.Context) error {
 func (d *Delivery) run(ctx context.Context) {
 	defer close(d.stopped)
 	ctx, cancel := context.WithCancel(ctx)
-	c := newChunker(d.options)
+	c := newChunker(&d.options)
 	answers := make(chan sendAnswer, 1)
 	var sending *Chunk
 	var flushed chan struct{}
@@ -152,7 +171,7 @@ func (d *Delivery) run(ctx context.Context) {
 		case w := <-in:
 			c.write(w)
 			if sending == nil && c.empty() {
-				c.delivered(c.through)
+				c.tell(c.through, c.at)
 			}
 		case done := <-d.flush:
 			flushed = done
@@ -168,7 +187,7 @@ func (d *Delivery) run(ctx context.Context) {
 			}
 			c.done(chunk)
 			for _, text := range answer.notes {
-				c.line(note(text))
+				c.own(note(text))
 			}
 			if flushed != nil {
 				c.cut()
@@ -182,7 +201,7 @@ func (d *Delivery) run(ctx context.Context) {
 
 // chunker packs lines into chunks.
 type chunker struct {
-	options DeliveryOptions
+	options *DeliveryOptions
 	ready   []*Chunk
 	current *Chunk
 	next    uint64
@@ -191,14 +210,21 @@ type chunker struct {
 	// behind counts the bytes that have come since a line was opened while none was.
 	behind    int
 	delivered func(uint64)
-	// through is that of the last Write after which no line was open.
-	through uint64
+	// through is that of the last Write after which no line was open, at the number of lines by then.
+	through, at uint64
+	// lines counts those that have come, without core's own about the delivery, passed says that those of the hole are counted.
+	lines  uint64
+	passed bool
+	// sent says that a line has been put into a chunk.
+	sent bool
+	// told is the progress.
+	told Progress
 }
 
-func newChunker(options DeliveryOptions) *chunker {
+func newChunker(options *DeliveryOptions) *chunker {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	return &chunker{options: options, next: 1, timer: timer}
+	return &chunker{options: options, next: options.Sent + 1, timer: timer, told: Progress{Lines: options.Lines, Sent: options.Sent}}
 }
 
 // full reports that chunks wait to be sent, so that nothing more is taken.
@@ -218,15 +244,36 @@ func (c *chunker) take() *Chunk {
 
 // done says that a chunk is where it belongs.
 func (c *chunker) done(chunk *Chunk) {
-	through := chunk.through
+	c.told.Lines, c.told.Sent = chunk.last, chunk.FirstLine+uint64(len(chunk.Lines))-1
 	if c.empty() {
-		through = c.through
+		c.tell(c.through, c.at)
+		return
+	}
+	c.tell(chunk.through, chunk.at)
+}
+
+// tell says that records are delivered, of which so many lines have come.
+func (c *chunker) tell(through, at uint64) {
+	c.told.Records, c.told.At = through, at
+	if c.options.Delivered != nil {
+		c.options.Delivered(c.told)
 	}
 	c.delivered(through)
 }
 
+// pass counts the lines of the hole, when records come from behind it.
+func (c *chunker) pass(through uint64) {
+	if c.passed || c.options.Hole == nil {
+		return
+	}
+	if after, lines, is := c.options.Hole(); is && through > after {
+		c.passed, c.lines = true, lines
+	}
+}
+
 func (c *chunker) write(w delivery) {
 	c.delivered = w.delivered
+	c.pass(w.through)
 	if w.batch != nil {
 		for _, r := range compact(w.batch).All {
 			c.piece(r)
@@ -235,9 +282,9 @@ func (c *chunker) write(w delivery) {
 	if c.isOpen() {
 		return
 	}
-	c.through = w.through
+	c.through, c.at = w.through, c.lines
 	if c.current != nil {
-		c.current.through = w.through
+		c.current.through, c.current.at = w.through, c.lines
 	}
 }
 
@@ -290,18 +337,30 @@ func (c *chunker) join(r record.Record) {
 	c.line(text)
 }
 
+// line takes a line of the log, unless it is delivered already.
 func (c *chunker) line(text []byte) {
+	c.lines++
+	if c.lines > c.options.Lines {
+		c.own(text)
+	}
+}
+
+// own takes a line, or one of core's own about the delivery.
+func (c *chunker) own(text []byte) {
 	if c.current != nil && c.current.bytes+len(text) > c.options.MaxBytes {
 		c.cut()
 	}
 	if c.current == nil {
-		c.current = &Chunk{FirstLine: c.next, through: c.through}
+		c.current = &Chunk{FirstLine: c.next, through: c.through, at: c.at}
 		c.timer.Reset(c.options.MaxInterval)
 	}
 	c.current.Lines = append(c.current.Lines, text)
 	c.current.bytes += len(text)
+	c.current.last = max(c.lines, c.options.Lines)
+	first := !c.sent
+	c.sent = true
 	c.next++
-	if c.next == 2 || len(c.current.Lines) == maxChunkLines {
+	if first || len(c.current.Lines) == maxChunkLines {
 		c.cut()
 	}
 }

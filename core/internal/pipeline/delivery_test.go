@@ -253,3 +253,97 @@ func TestDeliverySendError(t *testing.T) {
 		}
 	})
 }
+
+// TestDeliveryIsTakenUp: lines that somebody else has delivered are not delivered again, and their records count as
+// delivered.
+func TestDeliveryIsTakenUp(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		lines, sent uint64
+		after, at   uint64
+		hole        bool
+		words       []string
+		want        [][]string
+		told        Progress
+	}{
+		{"nothing was delivered", 0, 0, 0, 0, false, []string{"a", "b"}, [][]string{{"a"}, {"b"}}, Progress{2, 2, 2, 2}},
+		{"a part was", 2, 3, 0, 0, false, []string{"a", "b", "c"}, [][]string{{"c"}}, Progress{3, 3, 3, 4}},
+		{"all was", 2, 2, 0, 0, false, []string{"a", "b"}, nil, Progress{2, 2, 2, 2}},
+		{"more was than there is", 3, 3, 0, 0, false, []string{"a", "b"}, nil, Progress{2, 2, 3, 3}},
+		{"the beginning is missing", 11, 11, 0, 10, true, []string{"x", "y"}, [][]string{{"y"}}, Progress{2, 12, 12, 12}},
+		{"a part behind the beginning is", 10, 10, 1, 10, true, []string{"a", "y"}, [][]string{{"y"}}, Progress{2, 11, 11, 11}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			var chunks [][]string
+			var told Progress
+			acked := uint64(0)
+			next := c.sent + 1
+			d := NewDelivery(ctx, DeliveryOptions{
+				MaxBytes: 100, MaxInterval: time.Hour, Lines: c.lines, Sent: c.sent,
+				Hole: func() (uint64, uint64, bool) { return c.after, c.at, c.hole },
+				Send: func(_ context.Context, chunk Chunk) ([]string, error) {
+					if chunk.FirstLine != next {
+						t.Errorf("a chunk begins with line %d, want %d", chunk.FirstLine, next)
+					}
+					next += uint64(len(chunk.Lines))
+					var lines []string
+					for _, l := range chunk.Lines {
+						lines = append(lines, string(l))
+					}
+					chunks = append(chunks, lines)
+					return nil, nil
+				},
+				Delivered: func(p Progress) { told = p },
+			})
+			for i, w := range c.words {
+				if err := d.Write(ctx, logOf(1, w).batches[0], uint64(i+1), func(n uint64) { acked = n }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			d.Wait()
+			if diff := cmp.Diff(c.want, chunks); diff != "" {
+				t.Errorf("chunks (-want +got):\n%s", diff)
+			}
+			if told != c.told || acked != uint64(len(c.words)) {
+				t.Errorf("told %+v, want %+v; acknowledged %d", told, c.told, acked)
+			}
+		})
+	}
+}
+
+// TestDeliveryTellsOwnLinesApart: what core has to say about the delivery has a number, and is no line of the log.
+func TestDeliveryTellsOwnLinesApart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var told Progress
+	said := false
+	d := NewDelivery(ctx, DeliveryOptions{
+		MaxBytes: 100, MaxInterval: time.Hour,
+		Send: func(context.Context, Chunk) ([]string, error) {
+			if said {
+				return nil, nil
+			}
+			said = true
+			return []string{"lines were lost"}, nil
+		},
+		Delivered: func(p Progress) { told = p },
+	})
+	for i, w := range []string{"a", "b"} {
+		if err := d.Write(ctx, logOf(1, w).batches[0], uint64(i+1), func(uint64) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	d.Wait()
+	if want := (Progress{Records: 2, At: 2, Lines: 2, Sent: 3}); told != want {
+		t.Errorf("told %+v, want %+v", told, want)
+	}
+}

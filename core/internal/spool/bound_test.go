@@ -69,6 +69,40 @@ func TestFullSpoolWaits(t *testing.T) {
 	}
 }
 
+// TestReleaseBeyond: what fits is kept though nobody needs it, and the writer never waits for that.
+func TestReleaseBeyond(t *testing.T) {
+	dir := t.TempDir()
+	opts := Options{Bytes: 512 << 10}
+	const keep = 256 << 10
+	w := newWriter(t, dir, opts)
+	for i := 1; i <= 40000; i += 100 {
+		if err := w.Append(deadline(t), some(i, i+99)); err != nil {
+			t.Fatal(err)
+		}
+		before := dirBytes(t, dir)
+		if err := ReleaseBeyond(dir, uint64(i+99), keep); err != nil {
+			t.Fatal(err)
+		}
+		after := dirBytes(t, dir)
+		if after > keep || after < before && before <= keep {
+			t.Fatalf("after record %d, %d bytes are left of %d", i+99, after, before)
+		}
+	}
+	before := dirBytes(t, dir)
+	if err := ReleaseBeyond(dir, 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	if dirBytes(t, dir) != before {
+		t.Error("what is needed has been removed")
+	}
+	if err := ReleaseBeyond(dir, 40000, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := dirBytes(t, dir); got > before/2 {
+		t.Errorf("with nothing to keep, %d of %d bytes are left", got, before)
+	}
+}
+
 func TestWaitForRoomEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	w := newWriter(t, dir, Options{Bytes: MinBytes})

@@ -125,6 +125,41 @@ func Release(dir string, through uint64) error {
 	return err
 }
 
+// ReleaseBeyond is Release for a spool of which as much is to stay as keep bytes have room for, so that somebody else can read
+// it from its beginning: it removes the oldest segments first, and none as long as all of them take no more than that.
+func ReleaseBeyond(dir string, through uint64, keep int64) error {
+	if keep <= 0 {
+		return Release(dir, through)
+	}
+	firsts, err := segments(dir)
+	if err != nil {
+		return err
+	}
+	sizes := make([]int64, len(firsts))
+	total := int64(0)
+	for i, first := range firsts {
+		info, err := os.Stat(segmentPath(dir, first))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // released just now
+		}
+		if err != nil {
+			return fmt.Errorf("release spool segment: %w", err)
+		}
+		sizes[i] = info.Size()
+		total += sizes[i]
+	}
+	n := 0
+	for total > keep && n < len(firsts)-1 {
+		total -= sizes[n]
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	_, err = removeThrough(dir, firsts, min(through, firsts[n]-1))
+	return err
+}
+
 // removeThrough removes the segments whose records are all at or before through, and returns the ones that are left. The
 // last one stays: where it ends is not known.
 func removeThrough(dir string, firsts []uint64, through uint64) ([]uint64, error) {

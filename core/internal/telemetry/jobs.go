@@ -16,9 +16,9 @@ var startBuckets = []float64{0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600}
 
 // jobMetrics are those of single jobs, beside the kept ones.
 type jobMetrics struct {
-	results, offers *prometheus.CounterVec
-	start           *prometheus.HistogramVec
-	phases          *phases
+	results, offers, adopted, left *prometheus.CounterVec
+	start                          *prometheus.HistogramVec
+	phases                         *phases
 
 	mu sync.Mutex
 	// seen are the results that have a series.
@@ -53,6 +53,8 @@ func newJobMetrics(k maker) *jobMetrics {
 	return &jobMetrics{
 		results: k.counter("job_results_total", "Jobs that have ended, by outcome and reason.", "pipeline", "outcome", "reason"),
 		offers:  k.counter("job_offers_total", "Jobs that the source has offered, by what it was answered.", "pipeline", "answer"),
+		adopted: k.counter("jobs_adopted_total", "Jobs of runners that are gone that this one has taken over, by what the source said of them.", "pipeline", "answer"),
+		left:    k.counter("jobs_left_total", "Jobs in pods that this runner has left to another one, by why.", "pipeline", "why"),
 		start:   k.histogram("pod_start_duration_seconds", "Time from a job's start until its first step ran, of jobs in pods.", startBuckets, "pipeline"),
 		phases:  newPhases(k),
 		seen:    map[string]map[[2]string]bool{},
@@ -62,6 +64,12 @@ func newJobMetrics(k maker) *jobMetrics {
 func (j *jobMetrics) watch(p Pipeline) {
 	if p.inPods() {
 		j.start.WithLabelValues(label(p.Name))
+		for _, answer := range []string{"resumed", "unknown"} {
+			j.adopted.WithLabelValues(label(p.Name), answer)
+		}
+		for _, why := range []string{"undelivered", "taken"} {
+			j.left.WithLabelValues(label(p.Name), why)
+		}
 	}
 }
 
@@ -116,4 +124,25 @@ func (m *Metrics) Offer(p Pipeline, answer string) {
 	}
 	m.Watch(p)
 	m.jobs.offers.WithLabelValues(label(p.Name), label(answer)).Inc()
+}
+
+// JobAdopted counts a job whose runner is gone and that this one has taken over; the answer of the source is "resumed", or
+// "unknown" when it does not know the job any more.
+func (m *Metrics) JobAdopted(p Pipeline, answer string) {
+	if m == nil {
+		return
+	}
+	m.Watch(p)
+	m.jobs.adopted.WithLabelValues(label(p.Name), label(answer)).Inc()
+}
+
+// JobLeft counts a job that JobStarted has counted and that is not reported by this runner: why is "undelivered" when the
+// source has not taken its log or its result, and "taken" when another runner has taken it over.
+func (m *Metrics) JobLeft(p Pipeline, why string) {
+	if m == nil {
+		return
+	}
+	m.Watch(p)
+	m.kept.processing.WithLabelValues(label(p.Source)).Dec()
+	m.jobs.left.WithLabelValues(label(p.Name), label(why)).Inc()
 }

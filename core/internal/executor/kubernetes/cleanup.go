@@ -17,6 +17,25 @@ const closeGrace = 1
 // Close implements executor.Run. It returns when the pod is gone, so that nothing of the job runs any more. It
 // may be called again, to try again.
 func (r *run) Close(ctx context.Context) error {
+	err := r.stop()
+	defer r.e.pods.forget(r.pod)
+	r.mu.Lock()
+	left := r.left
+	r.mu.Unlock()
+	if r.e.opts.Keep || left {
+		return err
+	}
+	return errors.Join(err, r.delete(ctx))
+}
+
+// letGo ends all that runs for the run, and leaves the pod alone.
+func (r *run) letGo() error {
+	defer r.e.pods.forget(r.pod)
+	return r.stop()
+}
+
+// stop ends all that runs for the run.
+func (r *run) stop() error {
 	r.mu.Lock()
 	again := r.closed
 	r.closed = true
@@ -24,15 +43,10 @@ func (r *run) Close(ctx context.Context) error {
 	r.end()
 	<-r.supervised
 	r.helpers.Wait()
-	defer r.e.pods.forget(r.pod)
-	var err error
 	if r.client != nil && !again {
-		err = r.client.Close()
+		return r.client.Close()
 	}
-	if r.e.opts.Keep {
-		return err
-	}
-	return errors.Join(err, r.delete(ctx))
+	return nil
 }
 
 // delete deletes the objects, all at once, and waits for the pod to go.

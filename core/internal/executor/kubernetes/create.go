@@ -33,6 +33,10 @@ func (r *run) create(ctx context.Context) (*corev1.Pod, error) {
 			return nil, err
 		}
 	}
+	var err error
+	if r.objects.keys, err = agent.NewKeys(); err != nil {
+		return nil, fmt.Errorf("make the key pair of the job: %w", err)
+	}
 	payload, err := r.objects.payload()
 	if err != nil {
 		return nil, &invalidJob{err}
@@ -48,7 +52,31 @@ func (r *run) create(ctx context.Context) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.createPod(ctx, pod)
+	made, err := r.createPod(ctx, pod)
+	if err != nil || made.Annotations[annotationInstance] == r.e.instance {
+		return made, err
+	}
+	return r.claim(ctx)
+}
+
+// claim takes over a pod that is there, whoever has it: the source has handed out its job again, and to this runner.
+func (r *run) claim(ctx context.Context) (*corev1.Pod, error) {
+	var pod *corev1.Pod
+	err := retry(ctx, func(ctx context.Context) error {
+		there, err := r.e.client.CoreV1().Pods(r.e.namespace).Get(ctx, r.objects.name, metav1.GetOptions{})
+		if err == nil {
+			pod, err = r.e.claim(ctx, there, r.objects.ofAttempt())
+		}
+		if apierrors.IsConflict(err) {
+			err = &passing{err}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take over the job's pod, which exists already: %w", err)
+	}
+	r.found(pod)
+	return pod, nil
 }
 
 // createOwner makes the ConfigMap. One that is being deleted is waited for: it belongs to an earlier run of the job, and

@@ -43,7 +43,7 @@ func executorOf(t *testing.T, client *fake.Clientset, d dialer) *Executor {
 	t.Helper()
 	e := &Executor{
 		opts:   Options{Settings: defaults(), Runner: "runner-1", Pipeline: "default", Source: "source", Logger: hclog.NewNullLogger()},
-		client: client, namespace: "jobs", dialer: d, budget: newBudget(client, "jobs"),
+		client: client, namespace: "jobs", dialer: d, budget: newBudget(client, "jobs"), instance: "instance-1",
 	}
 	e.pods = newPods(client, "jobs", &metav1.LabelSelector{MatchLabels: map[string]string{labelName: appName}}, e.opts.Logger)
 	e.life, e.end = context.WithCancel(context.Background())

@@ -78,7 +78,7 @@ func TestKeysAreDocumented(t *testing.T) {
 
 // resources are what calls of the client are about.
 var resources = map[string]string{
-	"Pods": "pods", "ConfigMaps": "configmaps", "Secrets": "secrets", "Events": "events", "PodDisruptionBudgets": "policy/poddisruptionbudgets",
+	"Pods": "pods", "ConfigMaps": "configmaps", "Secrets": "secrets", "Events": "events", "PodDisruptionBudgets": "policy/poddisruptionbudgets", "Leases": "coordination.k8s.io/leases",
 }
 
 // calls are the rights that the code makes use of, "resource verb".

@@ -5,12 +5,16 @@
 // only this job's key pair opens (package agent). Core follows the pod with one shared informer and the output with that
 // connection; it never uses pods/exec or the kubelet's logs.
 //
+// Pods outlive core. Each carries what another runner has to know to go on with its job (see takeover.go); a runner says by a
+// Lease that it lives, and looks for the pods of those that do not (see orphans.go).
+//
 // A result rests on a step's exit record, or on what the cluster says of the pod. Nothing here concludes from the end of a
 // stream that a job has ended.
 package kubernetes
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -36,6 +40,9 @@ type Options struct {
 	Runner, Pipeline, Source, Mode string
 	// Keep leaves a job's objects when it is over.
 	Keep bool
+	// Lasting has a Lease say that this runner lives, and has it look for jobs of the same Source whose runner does not. Only
+	// one of several processes with the same Runner and Source has it.
+	Lasting bool
 	// Logger may be nil.
 	Logger hclog.Logger
 }
@@ -50,6 +57,11 @@ type Executor struct {
 	pods      *pods
 	dialer    dialer
 	budget    *budget
+	// instance tells this process from others of the same name.
+	instance string
+	// lease and orphans are nil when Options.Lasting is not set.
+	lease   *lease
+	orphans *orphans
 	// life ends with Close; all that runs for the executor ends with it.
 	life    context.Context
 	end     context.CancelFunc
@@ -69,20 +81,41 @@ func New(ctx context.Context, opts Options) (*Executor, error) {
 	}
 	access := client.access
 	selector := metav1.LabelSelector{MatchLabels: map[string]string{
-		labelName: appName, labelManagedBy: managedBy(opts.Runner),
+		labelName: appName, labelOrigin: labelValue(opts.Source),
 	}}
 	if err := reach(ctx, client, access, &selector); err != nil {
 		return nil, err
 	}
 	e := &Executor{
-		opts: opts, access: access, client: client, namespace: access.namespace, selector: &selector,
+		opts: opts, access: access, client: client, namespace: access.namespace, selector: &selector, instance: rand.Text(),
 		pods: newPods(client, access.namespace, &selector, opts.Logger),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.dialer = newDialer(access, opts.Settings.Transport)
 	e.budget = newBudget(client, access.namespace)
+	if opts.Lasting {
+		if err := e.last(ctx); err != nil {
+			e.end()
+			return nil, access.explain(err)
+		}
+	}
 	e.running.Go(func() { e.pods.run(e.life) })
 	return e, nil
+}
+
+// last takes the Lease, before there is a pod that somebody could find to have no runner, and looks for orphans.
+func (e *Executor) last(ctx context.Context) error {
+	e.lease = newLease(e)
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := e.lease.take(ctx); err != nil {
+		return err
+	}
+	e.orphans = newOrphans(e)
+	e.pods.others = e.orphans.see
+	e.running.Go(func() { e.lease.keep(e.life) })
+	e.running.Go(func() { e.orphans.run(e.life) })
+	return nil
 }
 
 // reach makes sure that the cluster answers and that the account may see its pods.
@@ -103,12 +136,16 @@ func (e *Executor) Reach(ctx context.Context) error {
 	return reach(ctx, e.client, e.access, e.selector)
 }
 
-// Close ends what runs for the executor. Close all runs first.
+// Close ends what runs for the executor, and lets go of the runner's Lease. Close or leave all runs first.
 func (e *Executor) Close() error {
 	e.end()
 	e.running.Wait()
+	var err error
+	if e.lease != nil {
+		err = e.lease.remove()
+	}
 	e.access.http.CloseIdleConnections()
-	return nil
+	return err
 }
 
 // Start implements executor.Executor. The objects are made by the run: what the cluster has against them is a result of
@@ -118,7 +155,7 @@ func (e *Executor) Start(_ context.Context, j *job.Job) (executor.Run, error) {
 		return nil, errors.New("the executor is closed")
 	}
 	r := newRun(e, j)
-	go r.supervise()
+	go r.supervise(r.create)
 	return r, nil
 }
 

@@ -2,16 +2,16 @@ package kubernetes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/podrunner/runner/core/internal/agent"
+	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/record"
 	"github.com/podrunner/runner/core/internal/spool"
 )
@@ -21,9 +21,14 @@ type place struct {
 	mu   sync.Mutex
 	at   int    // the step that is read
 	base uint64 // records of the steps before
-	// delivered is what has been acknowledged; noting says that it will be noted on the pod.
+	// hole are records that were not read because they are kept no longer; base counts them, too.
+	hole executor.Hole
+	// delivered is what has been acknowledged, progress what Note has told; noting says that both will be noted on the pod.
 	delivered uint64
+	progress  *executor.Progress
 	noting    bool
+	// unnoted counts bytes read since the last time.
+	unnoted int64
 }
 
 // Next implements executor.Run. The end of a log that has no exit record is the end, too: Result tells the rest.
@@ -48,12 +53,15 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 	defer stop()
 	for r.place.at < len(r.steps) {
 		s := r.steps[r.place.at]
+		r.passHole(s)
 		batch, err := s.follower.Next(both)
 		s.evidence.Read = s.follower.Tally()
 		switch {
 		case err == nil:
 			s.evidence.Ran = true
+			r.hurryNote(len(batch.Data))
 			return batch, nil
+		case errors.As(err, new(*spool.ReleasedError)) && r.takeUp(s):
 		case errors.Is(err, io.EOF):
 			s.evidence.Ran = true
 			exit, ok := s.follower.Exit()
@@ -61,6 +69,9 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 				return nil, r.endLog()
 			}
 			s.evidence.Exit = &exit
+			if s.evidence.Partial { // it may have been taken up behind its end
+				s.evidence.Read.Records = min(s.evidence.Read.Records, exit.Records)
+			}
 			r.nextStep(s.evidence.Read.Records)
 		case errors.Is(err, agent.ErrSkipped):
 			r.nextStep(0)
@@ -79,6 +90,42 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		}
 	}
 	return nil, r.endLog()
+}
+
+// takeUp has a step that another process has read, and whose first records are kept no longer, read from where that one has
+// delivered it to. It returns false when that is not known, or was tried.
+func (r *run) takeUp(s *stepRun) bool {
+	r.mu.Lock()
+	noted := r.noted
+	r.mu.Unlock()
+	r.place.mu.Lock()
+	defer r.place.mu.Unlock()
+	if s.evidence.Partial || s.evidence.Read.Records > 0 || noted.Records <= r.place.base {
+		return false
+	}
+	r.place.hole = executor.Hole{After: r.place.base, Records: noted.Records - r.place.base, At: noted.At}
+	s.takeUp(r.place.hole.Records)
+	return true
+}
+
+// passHole has a step read behind the hole, when that reaches into it from the step before.
+func (r *run) passHole(s *stepRun) {
+	if end := r.place.hole.After + r.place.hole.Records; !s.evidence.Partial && end > r.place.base {
+		s.takeUp(end - r.place.base)
+	}
+}
+
+// takeUp has the step read behind its first records.
+func (s *stepRun) takeUp(behind uint64) {
+	s.evidence.Partial = true
+	s.follower.From(behind)
+}
+
+// Missing implements executor.Lasting.
+func (r *run) Missing() executor.Hole {
+	r.place.mu.Lock()
+	defer r.place.mu.Unlock()
+	return r.place.hole
 }
 
 // endLog says that the log has been read as far as it goes.
@@ -109,6 +156,7 @@ func (r *run) Ack(n uint64) {
 	r.place.mu.Lock()
 	defer r.place.mu.Unlock()
 	p := &r.place
+	n = p.hole.Number(n)
 	p.delivered = max(p.delivered, n)
 	switch {
 	case p.at < len(r.steps) && n > p.base:
@@ -117,34 +165,91 @@ func (r *run) Ack(n uint64) {
 		last := r.steps[p.at-1]
 		r.client.Ack(last.name, last.evidence.Read.Records)
 	}
-	if !p.noting {
-		p.noting = true
+	r.note()
+}
+
+// Note implements executor.Lasting.
+func (r *run) Note(progress executor.Progress) {
+	r.place.mu.Lock()
+	defer r.place.mu.Unlock()
+	progress.Records = r.place.hole.Number(progress.Records)
+	r.place.progress = &progress
+	r.note()
+}
+
+// note has what has been delivered noted on the pod. The caller holds the lock.
+func (r *run) note() {
+	if !r.place.noting {
+		r.place.noting = true
 		r.start(r.noteDelivered)
 	}
 }
 
-// noteInterval is how often, at most, what has been delivered is noted on the pod: often enough for a runner that takes the
-// job over, rarely enough for the API server when a thousand jobs run.
-const noteInterval = 10 * time.Second
+const (
+	// noteSoonest and noteLatest bound how long it takes until what has been delivered is noted on the pod. What is not noted
+	// is delivered again by a runner that takes the job over.
+	noteSoonest = time.Second
+	noteLatest  = 10 * time.Second
+	// noteShare is the part of the calls that the API server is to get at most (qps) which notes may make up.
+	noteShare = 4
+)
+
+// noteInterval is how often one run notes what has been delivered, when many run and all of them do.
+func (e *Executor) noteInterval() time.Duration {
+	all := time.Duration(e.pods.runs()*noteShare) * time.Second / time.Duration(e.opts.Settings.QPS)
+	return min(max(all, noteSoonest), noteLatest)
+}
+
+// hurryNote takes note of bytes that were read. The helper keeps a part of the spool that core needs no longer; an eighth of
+// it is a reason to note soon what has been delivered, so that what the helper forgets has been noted.
+func (r *run) hurryNote(bytes int) {
+	r.place.mu.Lock()
+	r.place.unnoted += int64(bytes)
+	hurry := r.place.unnoted > r.e.opts.Settings.SpoolSize/keptPart/8
+	r.place.mu.Unlock()
+	if hurry {
+		select {
+		case r.hurry <- struct{}{}:
+		default:
+		}
+	}
+}
 
 // noteDelivered notes on the pod what has been delivered by then.
 func (r *run) noteDelivered() {
-	timer := time.NewTimer(noteInterval)
+	timer := time.NewTimer(noteSoonest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-r.life.Done():
 		return
 	}
+	timer.Reset(r.e.noteInterval() - noteSoonest)
+	select {
+	case <-timer.C:
+	case <-r.hurry:
+	case <-r.life.Done():
+		return
+	}
 	r.place.mu.Lock()
-	n := r.place.delivered
-	r.place.noting = false
+	r.place.noting, r.place.unnoted = false, 0
 	r.place.mu.Unlock()
 	ctx, cancel := context.WithTimeout(r.life, callTimeout)
 	defer cancel()
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}}}`, annotationDelivered, n)
-	_, err := r.e.client.CoreV1().Pods(r.e.namespace).Patch(ctx, r.objects.name, types.MergePatchType, patch, metav1.PatchOptions{})
+	err := r.change(ctx, r.progress())
 	if err != nil && r.life.Err() == nil {
 		r.e.opts.Logger.Debug("what has been delivered could not be noted on the pod", "pod", r.objects.name, "error", err)
 	}
+}
+
+// progress is what there is to be noted on the pod of the delivery.
+func (r *run) progress() map[string]string {
+	r.place.mu.Lock()
+	defer r.place.mu.Unlock()
+	annotations := map[string]string{annotationDelivered: strconv.FormatUint(r.place.delivered, 10)}
+	if r.place.progress != nil {
+		text, _ := json.Marshal(r.place.progress) // numbers alone
+		annotations[annotationProgress] = string(text)
+	}
+	return annotations
 }

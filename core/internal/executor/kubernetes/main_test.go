@@ -48,7 +48,7 @@ func defaults() config.Kubernetes {
 func objectsOf(j *job.Job, settings config.Kubernetes) *objects {
 	return &objects{
 		settings: settings, job: j, name: objectName("source", j.ID), mode: "api",
-		runner: "runner-1", pipeline: "default", source: "source",
+		runner: "runner-1", instance: "instance-1", pipeline: "default", source: "source",
 		keys: agent.Keys{Certificate: []byte("the certificate"), Private: []byte("the private key")},
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/podrunner/runner/core/internal/job"
 )
 
-// Labels and annotations of a job's objects. docs/kubernetes.md lists them.
+// Labels and annotations of a job's objects, and of a runner's Lease. docs/kubernetes.md lists them.
 const (
 	labelName      = "app.kubernetes.io/name"
 	labelInstance  = "app.kubernetes.io/instance"
 	labelManagedBy = "app.kubernetes.io/managed-by"
+	labelOrigin    = "runner.podrunner.dev/origin"
 
 	labelMode      = "opslevel.com/mode"
 	labelJobID     = "opslevel.com/job-id"
@@ -26,10 +27,24 @@ const (
 	annotationJobID     = "runner.podrunner.dev/job-id"
 	annotationAttempt   = "runner.podrunner.dev/attempt"
 	annotationDelivered = "runner.podrunner.dev/delivered"
+	annotationInstance  = "runner.podrunner.dev/instance"
+	annotationNumber    = "runner.podrunner.dev/number"
+	annotationHandle    = "runner.podrunner.dev/handle"
+	annotationProgress  = "runner.podrunner.dev/progress"
+	annotationOutcome   = "runner.podrunner.dev/outcome"
 
 	annotationSafeToEvict  = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 	annotationDoNotDisrupt = "karpenter.sh/do-not-disrupt"
 )
+
+// leaseName is the name of a runner's Lease: the same for the same runner, so that one that is started anew finds its own.
+func leaseName(source, runner string) string {
+	sum := sha256.Sum256([]byte(source + "\x00" + runner))
+	return leaseApp + "-" + hex.EncodeToString(sum[:])[:2*hashDigits]
+}
+
+// leaseApp is the value of labelName of a runner's Lease, and how its name begins.
+const leaseApp = "opslevel-job-runner"
 
 // appName is the value of labelName, and, with a dash, how the names of all objects begin.
 const appName = "opslevel-job"
@@ -112,6 +127,7 @@ func (o *objects) labels() map[string]string {
 	labels[labelName] = appName
 	labels[labelInstance] = o.name
 	labels[labelManagedBy] = managedBy(o.runner)
+	labels[labelOrigin] = labelValue(o.source)
 	for key, value := range map[string]string{
 		labelMode:      o.mode,
 		labelJobID:     jobNumber(o.job.ID),

@@ -23,8 +23,8 @@ const maxDataBytes = 1 << 20
 // objects makes the objects of a job:
 //
 //   - a ConfigMap with the job's commands and files. It owns the others, so that deleting it deletes all;
-//   - a Secret with the key pair of the job's helper, the variables of each step, and those commands and files that hold the
-//     value of a sensitive variable;
+//   - a Secret with the key pair of the job's helper, the variables of each step, what a runner that takes the job over has to
+//     know of them, and those commands and files that hold the value of a sensitive variable;
 //   - the Pod (see pod.go). It holds no variable of the job at all: the helper, which alone mounts the Secret, hands each step
 //     its variables and commands over a socket.
 type objects struct {
@@ -33,7 +33,7 @@ type objects struct {
 	name     string
 	mode     string
 
-	runner, pipeline, source string
+	runner, instance, pipeline, source string
 
 	keys agent.Keys
 }
@@ -42,6 +42,7 @@ type objects struct {
 const (
 	keyCertificate = "agent.crt"
 	keyPrivate     = "agent.key"
+	keyVariables   = "variables"
 )
 
 func scriptKey(step string) string    { return "script-" + step }
@@ -88,6 +89,10 @@ func (o *objects) payload() (payload, error) {
 	}
 	for i, f := range o.job.Files {
 		o.put(p, fileKey(i), f.Contents, string(f.Contents))
+	}
+	var err error
+	if p.secret[keyVariables], err = o.noted(p); err != nil {
+		return p, err
 	}
 	return p, p.check()
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func TestWhatGoesIntoTheSecret(t *testing.T) {
-	always := []string{"agent.crt", "agent.key", "env-init", "env-job"}
+	always := []string{"agent.crt", "agent.key", "env-init", "env-job", "variables"}
 	key := "-----BEGIN KEY-----\nfirst line of it\nsecond line of it\n-----END KEY-----\n"
 	for _, c := range []struct {
 		name string

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"encoding/base64"
 	"maps"
 	"math"
 	"path"
@@ -111,9 +112,22 @@ func (o *objects) annotations() map[string]string {
 		annotationPipeline:  o.pipeline,
 		annotationSource:    o.source,
 		annotationJobID:     o.job.ID,
-		annotationAttempt:   strconv.Itoa(max(o.job.Attempt, 1)),
 		annotationDelivered: "0",
+		annotationInstance:  o.instance,
 	})
+	maps.Copy(annotations, o.ofAttempt())
+	return annotations
+}
+
+// ofAttempt are the annotations that differ from one attempt of a job to the next.
+func (o *objects) ofAttempt() map[string]string {
+	annotations := map[string]string{annotationAttempt: strconv.Itoa(max(o.job.Attempt, 1))}
+	if o.job.Number != "" {
+		annotations[annotationNumber] = o.job.Number
+	}
+	if len(o.job.Handle) > 0 {
+		annotations[annotationHandle] = base64.StdEncoding.EncodeToString(o.job.Handle)
+	}
 	return annotations
 }
 
@@ -128,6 +142,7 @@ func (o *objects) helper(steps []step) corev1.Container {
 		Command: []string{
 			helperInImage, "agent", "-listen", ":" + strconv.Itoa(agentPort), "-inputs", inputsDir, "-steps", stepsDir,
 			"-lifetime", o.settings.Lifetime.String(), "-grace", o.settings.Grace.String(),
+			"-keep", strconv.FormatInt(o.settings.SpoolSize/keptPart, 10),
 		},
 		// What it says before it ends with an error is told with the job's result.
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -162,6 +177,10 @@ func (o *objects) helperResources(steps int) corev1.ResourceRequirements {
 	}
 	return r
 }
+
+// keptPart is the part of a step's spool that stays when core has fetched it: a runner that takes the job over has the
+// processors see it from its beginning. The rest is what the step may be ahead of core.
+const keptPart = 2
 
 // spoolSlack is more than a spool may exceed its bound by, and than the helper's binary takes.
 const spoolSlack = 32 << 20

@@ -13,10 +13,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// pods follows core's own pods of a namespace with one watch, and tells each run of the news of its own.
+// pods follows the job pods of a namespace that are of one source, whichever runner's, with one watch, and tells each run of
+// the news of its own.
 type pods struct {
 	informer cache.SharedIndexInformer
 	log      hclog.Logger
+	// others is told of all pods that there is news of; nil when nobody wants to know. It is set before run.
+	others func(*corev1.Pod)
 
 	mu sync.Mutex
 	// watched are those of a pod's name: a job that is handed out twice has two runs and one pod.
@@ -76,6 +79,29 @@ func trim(o any) (any, error) {
 	return pod, nil
 }
 
+// known waits until the pods have been seen for the first time; false when ctx ends before.
+func (p *pods) known(ctx context.Context) bool {
+	return cache.WaitForCacheSync(ctx.Done(), p.informer.HasSynced)
+}
+
+// runs is the number of pods that a run follows.
+func (p *pods) runs() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.watched)
+}
+
+// all returns the pods as they were seen last.
+func (p *pods) all() []*corev1.Pod {
+	var all []*corev1.Pod
+	for _, o := range p.informer.GetStore().List() {
+		if pod, ok := o.(*corev1.Pod); ok {
+			all = append(all, pod)
+		}
+	}
+	return all
+}
+
 func (p *pods) see(o any, gone bool) {
 	if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = unknown.Obj
@@ -83,6 +109,9 @@ func (p *pods) see(o any, gone bool) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
 		return
+	}
+	if p.others != nil {
+		p.others(pod)
 	}
 	p.mu.Lock()
 	all := slices.Clone(p.watched[pod.Name])

@@ -24,6 +24,18 @@ const (
 
 // Result implements executor.Run.
 func (r *run) Result(ctx context.Context) (executor.Result, error) {
+	res, err := r.judge(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	res.Kept = r.kept
+	if hole := r.Missing(); hole.Records > 0 {
+		res.Note = fmt.Sprintf("%d records of the job, behind the first %d, were delivered by another runner and are kept no longer:"+
+			" what processors remembered of them is lost", hole.Records, hole.After)
+	}
+	return res, err
+}
+
+func (r *run) judge(ctx context.Context) (executor.Result, error) {
 	select {
 	case <-r.supervised: // the pod's news are ours from here on
 	case <-ctx.Done():

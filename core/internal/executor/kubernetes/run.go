@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/podrunner/runner/core/internal/agent"
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/job"
@@ -28,6 +30,10 @@ type run struct {
 	supervised chan struct{}
 
 	pod *watched
+	// taken is closed when another runner has taken the job over. claimed says that the pod has been seen to be this runner's;
+	// it belongs to supervise.
+	taken   chan struct{}
+	claimed bool
 	// reachable gets a value when the pod may have become reachable.
 	reachable chan struct{}
 
@@ -52,10 +58,17 @@ type run struct {
 	// state is what the helper has told last; met says that it has told anything.
 	state agent.State
 	met   bool
+	// noted is how far the log was delivered when another process had the pod, kept what that one has kept.
+	noted executor.Progress
+	kept  *executor.Kept
+	// left says that Leave has begun.
+	left bool
 
 	// reading is held by Next.
 	reading sync.Mutex
 	place   place
+	// hurry gets a value when what has been delivered should be noted soon.
+	hurry chan struct{}
 }
 
 // stepRun is a step as Next reads it. It belongs to whoever holds run.reading.
@@ -71,12 +84,18 @@ const drainTime = 2 * time.Second
 func newRun(e *Executor, j *job.Job) *run {
 	o := &objects{
 		settings: e.opts.Settings, job: j, mode: e.opts.Mode, name: objectName(e.opts.Source, j.ID),
-		runner: e.opts.Runner, pipeline: e.opts.Pipeline, source: e.opts.Source,
+		runner: e.opts.Runner, instance: e.instance, pipeline: e.opts.Pipeline, source: e.opts.Source,
 	}
+	return runWith(e, o)
+}
+
+// runWith makes the run of a job that has these objects, or is to have them.
+func runWith(e *Executor, o *objects) *run {
 	r := &run{
 		e: e, objects: o, begun: time.Now(), statuses: executor.NewStatuses(), supervised: make(chan struct{}),
 		pod: e.pods.watch(o.name), reachable: make(chan struct{}, 1), ready: make(chan struct{}),
-		logged: make(chan struct{}), over: make(chan struct{}),
+		logged: make(chan struct{}), over: make(chan struct{}), taken: make(chan struct{}),
+		hurry: make(chan struct{}, 1),
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.drained, r.drain = context.WithCancelCause(r.life)
@@ -95,8 +114,8 @@ func (r *run) start(helper func()) {
 	}
 }
 
-// supervise makes the objects and follows the pod.
-func (r *run) supervise() {
+// supervise finds the pod, and has it made if need be, and follows it.
+func (r *run) supervise(find func(context.Context) (*corev1.Pod, error)) {
 	defer close(r.supervised)
 	defer r.statuses.Close()
 	defer r.statuses.Send(executor.Done, "", "")
@@ -106,12 +125,7 @@ func (r *run) supervise() {
 	defer cancel()
 	stop := context.AfterFunc(r.drained, cancel)
 	defer stop()
-	var err error
-	if r.objects.keys, err = agent.NewKeys(); err != nil {
-		r.conclude(executor.Lost("make the key pair of the job: " + err.Error()))
-		return
-	}
-	pod, err := r.create(starting)
+	pod, err := find(starting)
 	if err != nil {
 		r.conclude(refusal(err, r.e.namespace))
 		return

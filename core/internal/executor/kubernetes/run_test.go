@@ -212,6 +212,27 @@ func prints(code int, lines ...string) stepFunc {
 	}
 }
 
+// printMany is a step that prints so many lines of a size, and ends well.
+func printMany(w *spool.Writer, lines, bytes int) {
+	begun := time.Now()
+	for range lines {
+		_ = w.Append(context.Background(), []record.Record{{Text: make([]byte, bytes), Time: time.Now().UnixNano()}})
+	}
+	_ = w.Finish(spool.Exit{Started: begun, Finished: time.Now()})
+}
+
+// forgotten tells whether the first records of a step are there no more.
+func (n *node) forgotten(step string) bool {
+	r, err := spool.NewReader(filepath.Join(n.dir, "steps", step, "spool"), step, 1)
+	if err != nil {
+		return false
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	r.WriterGone()
+	_, err = r.Next(context.Background())
+	return errors.As(err, new(*spool.ReleasedError))
+}
+
 // follow reads the log to its end, and returns the result and the number of records.
 func follow(t *testing.T, r executor.Run) (executor.Result, uint64) {
 	t.Helper()

@@ -146,6 +146,9 @@ func (s *supervisor) followEvents(ctx context.Context) {
 // look looks at the pod.
 func (s *supervisor) look() {
 	pod, gone := s.pod.latest()
+	if s.isTaken(pod) {
+		return
+	}
 	if gone || ended(pod) {
 		s.podEnded()
 		return
@@ -160,6 +163,32 @@ func (s *supervisor) look() {
 	s.deletion(pod)
 	s.doubt(pod)
 	s.explain()
+}
+
+// isTaken tells whether another runner has the pod. One that was seen before this runner's claim was has another one, too.
+func (s *supervisor) isTaken(pod *corev1.Pod) bool {
+	mine := pod.Annotations[annotationInstance] == s.e.instance
+	s.claimed = s.claimed || mine
+	if mine || !s.claimed {
+		return false
+	}
+	s.mu.Lock()
+	left := s.left
+	s.mu.Unlock()
+	if !left {
+		closeOnce(s.taken)
+		s.conclude(executor.Lost(executor.ErrTaken.Error()))
+	}
+	return true
+}
+
+// closeOnce closes a channel that one goroutine closes.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
 }
 
 // deletion sees to it that a pod that is deleted is not waited for longer than its grace. It counts from now, since the

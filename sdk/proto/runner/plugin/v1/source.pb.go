@@ -1049,7 +1049,8 @@ func (x *ResumeRequest) GetHandle() []byte {
 
 type ResumeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// False: the remote system knows the job no longer; core ends it and tells nobody.
+	// False: the remote system knows the job no longer; core ends it and tells nobody. A source that can't tell answers with an
+	// error, and is asked again later.
 	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
 	// As in Offer, from now on.
 	Lease         *durationpb.Duration   `protobuf:"bytes,2,opt,name=lease,proto3" json:"lease,omitempty"`

@@ -1,0 +1,308 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+)
+
+// orphansTest is a runner that looks for orphans when the test says so.
+type orphansTest struct {
+	*orphans
+	t      *testing.T
+	client *fake.Clientset
+}
+
+func newOrphansTest(t *testing.T, objects ...runtime.Object) orphansTest {
+	t.Helper()
+	client := cluster(t, objects...)
+	e := otherOf(t, client, nil, nil)
+	e.orphans = newOrphans(e)
+	return orphansTest{e.orphans, t, client}
+}
+
+// waitingPods are the names of the orphans after a look.
+func (o orphansTest) waitingPods() []string {
+	o.t.Helper()
+	o.find(o.t.Context())
+	var names []string
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, pod := range o.waiting {
+		names = append(names, pod.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// pass lets time pass, in which somebody has looked every few seconds.
+func (o orphansTest) pass(d time.Duration) {
+	for _, h := range o.runners {
+		h.since = h.since.Add(-d)
+	}
+}
+
+func (o orphansTest) renew(runner string) {
+	o.t.Helper()
+	api := o.e.client.CoordinationV1().Leases("jobs")
+	l, err := api.Get(o.t.Context(), leaseName("source", runner), metav1.GetOptions{})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	l.ResourceVersion += "1"
+	if _, err := api.Update(o.t.Context(), l, metav1.UpdateOptions{}); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func orphanPod(name, runner, instance string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: "jobs", UID: types.UID(name), Labels: map[string]string{labelName: appName, labelOrigin: "source"},
+		Annotations: map[string]string{annotationRunner: runner, annotationInstance: instance, annotationSource: "source", annotationJobID: name},
+	}}
+}
+
+func leaseOf(runner string) *coordinationv1.Lease {
+	seconds := int32(15)
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: leaseName("source", runner), Namespace: "jobs", ResourceVersion: "1",
+			Labels:      map[string]string{labelName: leaseApp, labelOrigin: "source"},
+			Annotations: map[string]string{annotationRunner: runner, annotationSource: "source"},
+		},
+		Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: &seconds},
+	}
+}
+
+func TestWhoIsGone(t *testing.T) {
+	foreign := orphanPod("foreign", "dead", "x")
+	foreign.Annotations[annotationSource] = "source/of another pipeline"
+	ending := orphanPod("ending", "dead", "x")
+	now := metav1.Now()
+	ending.DeletionTimestamp, ending.Finalizers = &now, []string{"test/stays"}
+	o := newOrphansTest(t,
+		orphanPod("of-the-dead", "dead", "x"), orphanPod("of-the-living", "living", "y"), orphanPod("of-the-silent", "silent", "z"),
+		orphanPod("let-go", "living", ""), orphanPod("mine", "runner-2", "instance-2"), orphanPod("inherited", "runner-2", "instance-0"),
+		foreign, ending, leaseOf("living"), leaseOf("silent"), leaseOf("runner-2"),
+	)
+	check := func(when string, want ...string) {
+		t.Helper()
+		if got := o.waitingPods(); !slices.Equal(got, want) {
+			t.Errorf("%s: orphans are %v, want %v", when, got, want)
+		}
+	}
+	check("at first", "inherited", "let-go", "of-the-dead")
+	o.pass(10 * time.Second)
+	o.renew("living")
+	check("after 10s", "inherited", "let-go", "of-the-dead")
+	o.pass(6 * time.Second)
+	check("after 16s", "inherited", "let-go", "of-the-dead", "of-the-silent")
+	o.renew("silent")
+	check("when one is back", "inherited", "let-go", "of-the-dead")
+	o.postpone("let-go")
+	check("when one is postponed", "inherited", "of-the-dead")
+}
+
+// TestOneOfTheSameName: what a process of the same name makes after this one has started is not inherited from it.
+func TestOneOfTheSameName(t *testing.T) {
+	o := newOrphansTest(t, leaseOf("runner-2"))
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("orphans are %v", got)
+	}
+	if _, err := o.e.client.CoreV1().Pods("jobs").Create(t.Context(), orphanPod("later", "runner-2", "instance-3"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pod is seen", func() bool { return len(o.e.pods.all()) == 1 })
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("orphans are %v", got)
+	}
+}
+
+// TestTimeInWhichNobodyLooked: after the API server was away, everybody has time to renew.
+func TestTimeInWhichNobodyLooked(t *testing.T) {
+	o := newOrphansTest(t, orphanPod("a", "silent", "z"), leaseOf("silent"))
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("at first, orphans are %v", got)
+	}
+	o.pass(time.Minute)
+	o.looked = o.looked.Add(-time.Minute)
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("after a minute in which nobody looked, orphans are %v", got)
+	}
+	o.pass(16 * time.Second)
+	if got := o.waitingPods(); len(got) != 1 {
+		t.Errorf("after 16s more, orphans are %v", got)
+	}
+}
+
+// TestLeasesThatCannotBeRead: who can't know takes nothing.
+func TestLeasesThatCannotBeRead(t *testing.T) {
+	o := newOrphansTest(t, orphanPod("a", "dead", "z"))
+	o.client.PrependReactor("list", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("the API server is away")
+	})
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("orphans are %v", got)
+	}
+}
+
+// TestSweep: the Lease of a runner that has gone and left nothing is removed, once nothing is left of it.
+func TestSweep(t *testing.T) {
+	o := newOrphansTest(t, orphanPod("a", "dead", "z"), leaseOf("dead"), leaseOf("living"), leaseOf("idle"), leaseOf("runner-2"))
+	leases := func() int {
+		all, err := o.e.client.CoordinationV1().Leases("jobs").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all.Items)
+	}
+	o.waitingPods()
+	o.pass(16 * time.Second)
+	o.renew("living")
+	o.waitingPods()
+	if n := leases(); n != 3 {
+		t.Errorf("%d Leases are left, want those of dead, living and runner-2", n)
+	}
+}
+
+// TestRemoveOld: what nobody has gone on with for a week is removed.
+func TestRemoveOld(t *testing.T) {
+	pod := func(name, runner string, phase corev1.PodPhase, ago time.Duration) *corev1.Pod {
+		p := orphanPod(name, runner, "x")
+		p.CreationTimestamp = metav1.NewTime(time.Now().Add(-30 * 24 * time.Hour))
+		p.Status.Phase = phase
+		if ago > 0 {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(time.Now().Add(-ago))},
+			}}}
+		}
+		return p
+	}
+	pods := []*corev1.Pod{
+		pod("old", "dead", corev1.PodFailed, keptFor+time.Hour), pod("young", "dead", corev1.PodFailed, keptFor-time.Hour),
+		pod("running", "dead", corev1.PodRunning, keptFor+time.Hour), pod("of-the-living", "living", corev1.PodFailed, keptFor+time.Hour),
+		pod("unknown-end", "dead", corev1.PodSucceeded, 0),
+	}
+	objects := []runtime.Object{leaseOf("living")}
+	for _, p := range pods {
+		objects = append(objects, p, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: "jobs"}})
+	}
+	o := newOrphansTest(t, objects...)
+	o.waitingPods()
+	left, err := o.client.CoreV1().ConfigMaps("jobs").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range left.Items {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"of-the-living", "running", "young"}; !slices.Equal(names, want) {
+		t.Errorf("left are %v, want %v", names, want)
+	}
+}
+
+// TestAdopt: a job is adopted once, and not when it runs here.
+func TestAdopt(t *testing.T) {
+	client := cluster(t)
+	first := executorOf(t, client, nil)
+	if _, err := runOf(t, first).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second, third := otherOf(t, client, nowhere{}, nil), otherOf(t, client, nowhere{}, func(e *Executor) { e.opts.Runner, e.instance = "runner-3", "instance-3" })
+	for _, e := range []*Executor{second, third} {
+		e.orphans = newOrphans(e)
+		await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+		e.orphans.find(t.Context())
+		if e.Waiting() != 1 {
+			t.Fatalf("%d orphans", e.Waiting())
+		}
+	}
+	if adopted, err := second.Adopt(t.Context(), func(string) bool { return false }); adopted != nil || err != nil {
+		t.Errorf("a job that runs here was adopted: %v, %v", adopted, err)
+	}
+	second.orphans.find(t.Context())
+	adopted, err := second.Adopt(t.Context(), func(id string) bool { return id == "1" })
+	if err != nil || adopted == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	defer adopted.Run.Leave(context.WithoutCancel(t.Context())) //nolint:errcheck // the test is over
+	if adopted, err := second.Adopt(t.Context(), func(string) bool { return true }); adopted != nil || err != nil {
+		t.Errorf("there is one more: %v, %v", adopted, err)
+	}
+}
+
+// TestAdoptWhatIsBroken: a pod that can't be gone on with is let go of, and left alone for a while.
+func TestAdoptWhatIsBroken(t *testing.T) {
+	o := newOrphansTest(t, orphanPod("a", "dead", "x"))
+	o.waitingPods()
+	if adopted, err := o.e.Adopt(t.Context(), func(string) bool { return true }); adopted != nil || err == nil {
+		t.Errorf("adopted %v, error %v", adopted, err)
+	}
+	await(t, "the pod is let go of", func() bool { return o.e.pods.all()[0].Annotations[annotationInstance] == "" })
+	if got := o.waitingPods(); got != nil {
+		t.Errorf("orphans are %v", got)
+	}
+}
+
+func TestLease(t *testing.T) {
+	client := cluster(t)
+	first, second := executorOf(t, client, nil), executorOf(t, client, nil)
+	second.instance = "instance-2"
+	a, b := newLease(first), newLease(second)
+	holder := func() string {
+		l, err := client.CoordinationV1().Leases("jobs").Get(t.Context(), leaseName("source", "runner-1"), metav1.GetOptions{})
+		if err != nil {
+			return ""
+		}
+		return *l.Spec.HolderIdentity
+	}
+	if err := a.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := holder(); got != "runner-1/instance-1" {
+		t.Errorf("the holder is %q", got)
+	}
+	if err := b.take(t.Context()); err != nil { // a second process of the name
+		t.Fatal(err)
+	}
+	if got := holder(); got != "runner-1/instance-2" {
+		t.Errorf("the holder is %q", got)
+	}
+	if err := b.renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.CoordinationV1().Leases("jobs").Delete(t.Context(), leaseName("source", "runner-1"), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.renew(t.Context()); err != nil || holder() != "runner-1/instance-2" {
+		t.Errorf("a Lease that somebody has removed is not made anew: %v", err)
+	}
+	if err := b.remove(); err != nil || holder() != "" {
+		t.Errorf("the holder is %q, error %v", holder(), err)
+	}
+	if err := b.remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// nowhere reaches no pod.
+type nowhere struct{}
+
+func (nowhere) ready(*corev1.Pod) bool { return false }
+
+func (nowhere) dial(context.Context, *corev1.Pod, int) (net.Conn, error) {
+	return nil, errors.New("there is no network")
+}
