@@ -27,7 +27,8 @@ type place struct {
 	delivered uint64
 	progress  *executor.Progress
 	noting    bool
-	// unnoted counts bytes read since the last time.
+	// noted is when that was done last, unnoted counts bytes read since then.
+	noted   time.Time
 	unnoted int64
 }
 
@@ -186,8 +187,8 @@ func (r *run) note() {
 }
 
 const (
-	// noteSoonest and noteLatest bound how long it takes until what has been delivered is noted on the pod. What is not noted
-	// is delivered again by a runner that takes the job over.
+	// noteSoonest and noteLatest bound the time between two notes of what has been delivered. What is not noted is delivered
+	// again by a runner that takes the job over.
 	noteSoonest = time.Second
 	noteLatest  = 10 * time.Second
 	// noteShare is the part of the calls that the API server is to get at most (qps) which notes may make up.
@@ -217,14 +218,17 @@ func (r *run) hurryNote(bytes int) {
 
 // noteDelivered notes on the pod what has been delivered by then.
 func (r *run) noteDelivered() {
-	timer := time.NewTimer(noteSoonest)
+	r.place.mu.Lock()
+	last := r.place.noted
+	r.place.mu.Unlock()
+	timer := time.NewTimer(time.Until(last.Add(noteSoonest)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-r.life.Done():
 		return
 	}
-	timer.Reset(r.e.noteInterval() - noteSoonest)
+	timer.Reset(time.Until(last.Add(r.e.noteInterval())))
 	select {
 	case <-timer.C:
 	case <-r.hurry:
@@ -232,7 +236,7 @@ func (r *run) noteDelivered() {
 		return
 	}
 	r.place.mu.Lock()
-	r.place.noting, r.place.unnoted = false, 0
+	r.place.noting, r.place.unnoted, r.place.noted = false, 0, time.Now()
 	r.place.mu.Unlock()
 	ctx, cancel := context.WithTimeout(r.life, callTimeout)
 	defer cancel()
