@@ -161,3 +161,33 @@ func TestOffersThatFail(t *testing.T) {
 		}
 	})
 }
+
+// TestClaimContext: what asks the remote system is broken off when core wants the slot back and patience is over, and by
+// nothing else.
+func TestClaimContext(t *testing.T) {
+	h := listen()
+	h.credit(t, 1, 0, 1)
+	claim := h.tryClaim(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	asking, release := claim.Context(ctx, 50*time.Millisecond)
+	defer release()
+	cancel()
+	if asking.Err() != nil {
+		t.Error("the end of the context that it is made of ends it")
+	}
+	begun := time.Now()
+	h.credit(t, 2, 0, 0)
+	select {
+	case <-asking.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if took := time.Since(begun); took < 50*time.Millisecond || !errors.Is(context.Cause(asking), ErrRevoked) {
+		t.Errorf("it has ended after %s: %v", took, context.Cause(asking))
+	}
+	asking, release = claim.Context(t.Context(), time.Hour)
+	release()
+	if errors.Is(context.Cause(asking), ErrRevoked) || asking.Err() == nil {
+		t.Errorf("released, it is %v", context.Cause(asking))
+	}
+}

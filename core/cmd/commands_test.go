@@ -55,6 +55,14 @@ func TestValidate(t *testing.T) {
 			"pipeline \"default\" {\n  processor \"dies\" {}\n  processor \"sanitize\" {\n    config {\n      min_length = 0\n    }\n  }\n}\n",
 			[]string{"dies", "sanitize"},
 		},
+		"scaling-no-opinion": {
+			"scaling {\n  enabled = true\n  pod     = \"a\"\n}\n\npipeline \"default\" {\n  source \"mute\" {}\n}\n",
+			[]string{"mute"},
+		},
+		"scaling": {
+			"scaling {\n  enabled = true\n  pod     = \"a\"\n}\n\npipeline \"default\" {\n  source \"mute\" {}\n}\npipeline \"other\" {\n  source \"scaled\" {}\n}\n",
+			[]string{"mute", "scaled"},
+		},
 		"before-redaction": {
 			"pipeline \"default\" {\n  processor \"outcome\" {}\n  processor \"shout\" {}\n  processor \"sanitize\" {}\n  processor \"shout\" {}\n}\n",
 			[]string{"outcome", "sanitize", "shout"},

@@ -23,7 +23,7 @@ func TestSet(t *testing.T) {
 	for name, args := range map[string][]string{
 		"good":          {"validate", "--set", "runner.concurrency=2", "-set", "pipeline.default.processor.sanitize.config.min_length=4"},
 		"plugin":        {"validate", "--set", "runner.concurrency=2", "--set", "processor.sanitize.config.min_length=0"},
-		"plugin-schema": {"validate", "--set", "runner.concurrency=2", "--set", "processor.sanitize.config.min_lenght=4", "--set", "processor.sanitize.config.mode=fest"},
+		"plugin-schema": {"validate", "--set", "runner.concurrency=2", "--set", "processor.sanitize.config.min_lengths=4", "--set", "processor.sanitize.config.mode=fest"},
 		"secret":        {"validate", "--set", "runner.concurrency=2", "--set", "processor.sanitize.config.token=[hunter2]", "--set", "processor.sanitize.config.tken=hunter2"},
 		"core":          {"validate", "--json", "--set", "runner.concurrency=hunter2"},
 		"plugins":       {"plugins", "verify", "--set", "runner.concurency=2"},

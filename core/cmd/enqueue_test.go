@@ -26,8 +26,9 @@ var testSources = map[string]sdk.Plugin{
 			{Name: "count", Description: "Count jobs.", Run: tellCall},
 		},
 	},
-	"mute":  {Description: "Takes jobs from nobody.", Source: sdk.Jobs(newNoJobs[struct{}])},
-	"other": {Description: "Has another command.", Source: sdk.Jobs(newNoJobs[struct{}]), Commands: []sdk.Command{{Name: "count", Run: tellCall}}},
+	"scaled": {Description: "Knows how many runners there should be.", Source: sdk.Jobs(newScaled)},
+	"mute":   {Description: "Takes jobs from nobody.", Source: sdk.Jobs(newNoJobs[struct{}])},
+	"other":  {Description: "Has another command.", Source: sdk.Jobs(newNoJobs[struct{}]), Commands: []sdk.Command{{Name: "count", Run: tellCall}}},
 }
 
 type queueConfig struct {
@@ -45,6 +46,13 @@ func (c *queueConfig) Validate(d *sdk.Diagnostics) {
 type noJobs struct{ sdk.JobSource }
 
 func newNoJobs[C any](context.Context, string, C) (noJobs, error) { return noJobs{}, nil }
+
+// scaled is one that has an opinion on the number of runners.
+type scaled struct{ noJobs }
+
+func newScaled(context.Context, string, struct{}) (scaled, error) { return scaled{}, nil }
+
+func (scaled) Scale(context.Context, int, int) (int, error) { return 1, nil }
 
 // call is what tellCall prints.
 type call struct {

@@ -131,20 +131,20 @@ func readSource(a *app, path string) (name string, text []byte, err error) {
 func replaceFile(path string, text []byte) (err error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return fmt.Errorf("formatting %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	info, err := os.Stat(target)
 	if err != nil {
-		return fmt.Errorf("formatting %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	temp, err := os.CreateTemp(filepath.Dir(target), ".core-fmt-*")
 	if err != nil {
-		return fmt.Errorf("formatting %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
 			_ = os.Remove(temp.Name())
-			err = fmt.Errorf("formatting %s: %w", path, err)
+			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
 	_, err = temp.Write(text)

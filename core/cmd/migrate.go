@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/diag"
@@ -37,8 +38,20 @@ func newMigrate(a *app) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return runMigrate(a, flags, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("config") {
+				return usageError(errors.New("migrate reads no configuration of core's: name the file of opslevel-runner with --from"))
+			}
+			return runMigrate(a, flags, args)
+		},
 	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) && migrate.IsFlag(unknown.GetSpecifiedName()) {
+			return fmt.Errorf("--%s is a flag of opslevel-runner, whose command line stands behind two dashes: core migrate -- run --%s=…", unknown.GetSpecifiedName(), unknown.GetSpecifiedName())
+		}
+		return err
+	})
 	c.Flags().StringVar(&flags.from, "from", "", "`file` of opslevel-runner, - for standard input (default: the one of --config behind --, or opslevel.yaml if it is there)")
 	c.Flags().StringVar(&flags.out, "out", "", "`file` to write; it must not exist (default: standard output)")
 	c.Flags().BoolVar(&flags.force, "force", false, "write the file also when it exists")
@@ -103,7 +116,10 @@ func (a *app) writeMigrated(flags migrateFlags, text []byte) error {
 	f, err := os.OpenFile(flags.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist) && flags.force:
-		return replaceFile(flags.out, text)
+		if err := replaceFile(flags.out, text); err != nil {
+			return err
+		}
+		return a.sayMigrated(flags.out)
 	case errors.Is(err, fs.ErrExist):
 		return usageError(fmt.Errorf("%s exists, and is left as it is: name another file with --out, or replace it with --force", flags.out))
 	case err != nil:
@@ -113,6 +129,11 @@ func (a *app) writeMigrated(flags migrateFlags, text []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	_, err = fmt.Fprintf(a.err, "Wrote %s. Look at it, and check it with: core validate -c %s\n", flags.out, flags.out)
+	return a.sayMigrated(flags.out)
+}
+
+// sayMigrated says what to do with the file.
+func (a *app) sayMigrated(path string) error {
+	_, err := fmt.Fprintf(a.err, "Wrote %s. Look at it, and check it with: core validate -c %s\n", path, path)
 	return err
 }

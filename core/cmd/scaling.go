@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/podrunner/runner/core/internal/assembly"
@@ -15,10 +14,6 @@ import (
 
 // Requests a second to the API server that scaling may make: a few for the lease, and now and then one for all else.
 const scalingQPS, scalingBurst = 10, 20
-
-// errNoOpinion says that there is nothing to go by.
-var errNoOpinion = errors.New("scaling is enabled, and no source of the pipelines can say how many runners there should be: " +
-	"set enabled = false in the block scaling, or use a source that scales; `core plugins describe NAME` tells whether one does")
 
 // opinion notes a source that can say how many runners there should be.
 func (s *service) opinion(p *config.Pipeline, source *pluginhost.Plugin) {
@@ -43,10 +38,11 @@ func (s *service) scale(ctx context.Context, of *engine.Service) error {
 		return nil
 	}
 	if len(s.opinions) == 0 {
-		return usageError(errNoOpinion)
+		return s.app.finish(assembly.NoOpinion(s.config), nil)
 	}
 	client, err := kubernetes.NewClient(config.Kubernetes{
 		Kubeconfig: settings.Kubeconfig, Context: settings.Context, QPS: scalingQPS, Burst: scalingBurst,
+		RequestTimeout: config.MaxRequestTimeout, // each call has a deadline of its own besides
 	}, s.app.log)
 	if err != nil {
 		return infrastructureError(fmt.Errorf("scale the runners: %w", err))

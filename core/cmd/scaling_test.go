@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
@@ -31,15 +32,16 @@ func TestScaling(t *testing.T) {
 		want     string
 	}{
 		"off":        {false, opinions, exitSuccess, ""},
-		"no opinion": {true, nil, exitUsage, "no source of the pipelines can say how many runners there should be: set enabled = false"},
+		"no opinion": {true, nil, exitUsage, "no source of the pipelines can say how many runners there should be. Set enabled = false"},
 		"no cluster": {true, opinions, exitInfrastructure, "scale the runners: there is no cluster"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 			t.Setenv("HOME", t.TempDir())
 			t.Setenv("KUBERNETES_SERVICE_HOST", "")
+			var said bytes.Buffer
 			s := &service{
-				app: &app{log: hclog.NewNullLogger()}, opinions: test.opinions,
+				app: &app{streams: streams{err: &said}, log: hclog.NewNullLogger()}, opinions: test.opinions,
 				config: &config.Config{Scaling: config.Scaling{Enabled: test.enabled, Pod: "a", Namespace: "b", Deployment: "c"}},
 			}
 			of := &engine.Service{}
@@ -51,8 +53,11 @@ func TestScaling(t *testing.T) {
 				return
 			}
 			var exit *exitError
-			if !errors.As(err, &exit) || exit.code != test.code || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %d and %q", err, test.code, test.want)
+			if !errors.As(err, &exit) || exit.code != test.code {
+				t.Fatalf("got %v, want %d", err, test.code)
+			}
+			if text := strings.Join(strings.Fields(said.String()+err.Error()), " "); !strings.Contains(text, test.want) {
+				t.Errorf("it says %q, want %q", text, test.want)
 			}
 		})
 	}

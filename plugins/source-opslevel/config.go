@@ -53,7 +53,7 @@ func (c *config) Validate(d *sdk.Diagnostics) {
 	case strings.TrimSpace(token) == "":
 		d.Error(sdk.At("api_token"), "No API token", "The token is empty. In the shipped runner.hcl it is that of the variable OPSLEVEL_API_TOKEN.")
 	case strings.TrimSpace(token) != token || !inHeader.MatchString(token):
-		d.Error(sdk.At("api_token"), "Wrong API token", "There is a space, a line end or another character in it that no token has. Was it read from a file? Then trimspace(file(path)) takes the line end off.")
+		d.Error(sdk.At("api_token"), "Wrong API token", "There is a space, a line end or another character in it that no token has.")
 	}
 	if !inHeader.MatchString(c.UserAgentExtras) {
 		d.Error(sdk.At("user_agent_extras"), "Wrong text for a header", "It may hold letters, digits and signs of ASCII.")

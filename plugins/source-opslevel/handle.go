@@ -13,6 +13,8 @@ type handle struct {
 	Runner string `json:"runner"`
 	// Name is that runner's own name.
 	Name string `json:"name"`
+	// Account is the account that the job belongs to, "" when the API has not told.
+	Account string `json:"account,omitempty"`
 }
 
 func (h handle) encode() []byte {

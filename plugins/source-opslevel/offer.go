@@ -28,7 +28,7 @@ func (s *source) offer(ctx context.Context, claim *sdk.Claim, t *taken) {
 	o := sdk.Offer{
 		Key: sdk.JobKey{ID: t.job.ID, Attempt: 1}, Number: api.Number(t.job.ID),
 		Image: t.job.Image, Commands: t.job.Commands, InitImage: t.job.InitImage, InitCommands: t.job.InitCommands,
-		Handle: handle{Runner: t.runner, Name: s.name}.encode(),
+		Handle: handle{Runner: t.runner, Name: s.name, Account: s.runners.of()}.encode(),
 	}
 	for _, v := range t.job.Variables {
 		o.Variables = append(o.Variables, sdk.JobVariable{Key: v.Key, Value: v.Value, Sensitive: v.Sensitive, Scope: v.Scope})

@@ -22,8 +22,8 @@ const (
 // for concurrent use.
 type runners struct {
 	mu sync.Mutex
-	// id is "" when this runner is not registered; token is that of the last poll.
-	id, token string
+	// id is "" when this runner is not registered; token is that of the last poll, account that of the API token.
+	id, token, account string
 	// earlier are ids that are still registered. lost are those that the API does not know any more.
 	earlier, lost map[string]bool
 }
@@ -39,11 +39,18 @@ func (r *runners) current() (id, token string) {
 	return r.id, r.token
 }
 
-// set takes over a new registration.
-func (r *runners) set(id string) {
+// of returns the account.
+func (r *runners) of() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.id, r.token = id, ""
+	return r.account
+}
+
+// set takes over a new registration.
+func (r *runners) set(id, account string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.id, r.token, r.account = id, "", account
 	delete(r.lost, id)
 }
 
@@ -155,7 +162,8 @@ func (s *source) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.api.Validate(ctx); err != nil {
+	account, err := s.api.Validate(ctx)
+	if err != nil {
 		return err
 	}
 	// Once the request is on its way its answer is waited for, if not for long: an id that nobody knows would stay
@@ -171,7 +179,7 @@ func (s *source) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.runners.set(id)
+	s.runners.set(id, account)
 	sdk.Logger(ctx).Info("registered with the OpsLevel API", "runner", id, "queue", s.config.Queue, "api_version", app.Version)
 	return nil
 }

@@ -149,11 +149,18 @@ func (s *source) Scale(ctx context.Context, current, concurrency int) (int, erro
 }
 
 // Resume implements sdk.Resumer. The API has no way to ask for a job, and takes the log and the outcome of one under the
-// id of the runner that it gave it to. So there is nothing to do, and nothing to find out.
-func (s *source) Resume(_ context.Context, key sdk.JobKey, data []byte) (sdk.Offer, bool, error) {
+// id of the runner that it gave it to. So all there is to find out is whether the job belongs to the same account: runners of
+// several accounts may share a namespace.
+func (s *source) Resume(ctx context.Context, key sdk.JobKey, data []byte) (sdk.Offer, bool, error) {
 	h, err := decodeHandle(data)
 	if err != nil {
 		return sdk.Offer{}, false, err
+	}
+	if err := s.register(ctx); err != nil {
+		return sdk.Offer{}, false, err
+	}
+	if ours := s.runners.of(); h.Account != "" && ours != "" && h.Account != ours {
+		return sdk.Offer{}, false, fmt.Errorf("the job belongs to the OpsLevel account %s, and the API token of this runner to %s", h.Account, ours)
 	}
 	s.jobs.open(key, h.Runner)
 	s.former(h)

@@ -354,6 +354,20 @@ func TestJobsAreLeft(t *testing.T) {
 	}
 }
 
+// TestJobOfAnotherAccount: a runner does not go on with a job that its API would know nothing of.
+func TestJobOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	s, other := newAPI(t, opsleveltest.Options{}), newAPI(t, opsleveltest.Options{Account: "another"})
+	s.Add(simple("a"))
+	r := run(t, s, sdktest.SourceOptions{}, nil)
+	offer := r.Offer()
+	_, known, err := run(t, other, sdktest.SourceOptions{}, nil).Resume(t.Context(), offer.Key, offer.Handle)
+	if err == nil || known || !strings.Contains(err.Error(), "the API token of this runner to another") {
+		t.Errorf("known %v, %v", known, err)
+	}
+	must(t, r.Report(t.Context(), reportOf(offer, "success")))
+}
+
 // TestStreamBreaks: a job that was taken when core's stream broke is offered on the next one.
 func TestStreamBreaks(t *testing.T) {
 	t.Parallel()

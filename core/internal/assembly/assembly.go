@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +74,16 @@ func Check(ctx context.Context, host *pluginhost.Host, c *config.Config) (diag.D
 		}
 	}
 	a.validate(ctx, decoded)
+	if c.Scaling.Enabled && !slices.ContainsFunc(all, (*part).mayScale) {
+		a.diags = append(a.diags, NoOpinion(c)...)
+	}
 	return a.diags.Sorted(), a.broken()
+}
+
+// mayScale reports whether a part is a source that has an opinion on the number of runners, or might have one if it could
+// be launched.
+func (p *part) mayScale() bool {
+	return p.kind == pluginhost.Source && (p.plugin == nil || Recommender(p.plugin) != nil)
 }
 
 // part is one use of a plugin.

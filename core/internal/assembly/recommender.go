@@ -3,6 +3,8 @@ package assembly
 import (
 	"context"
 
+	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/diag"
 	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/pluginhost"
 	"github.com/podrunner/runner/core/internal/scale"
@@ -15,6 +17,16 @@ func Recommender(source *pluginhost.Plugin) scale.Recommender {
 		return nil
 	}
 	return recommender{SourceConnector(source)}
+}
+
+// NoOpinion says that runners are to be scaled, and that none of the sources can say how far.
+func NoOpinion(c *config.Config) diag.Diagnostics {
+	return diag.Diagnostics{{
+		Summary: "Nothing to scale by",
+		Detail: "Scaling is enabled, and no source of the pipelines can say how many runners there should be. Set enabled = false, or use a source that scales; " +
+			"`core plugins describe NAME` tells whether one does.",
+		Range: c.Scaling.Range,
+	}}
 }
 
 // recommender asks whatever process the source is at the time.

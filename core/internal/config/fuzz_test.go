@@ -3,6 +3,7 @@ package config
 import (
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/podrunner/runner/core/internal/diag"
@@ -45,6 +46,38 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if err := diag.WriteJSON(io.Discard, diags); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzOverride puts any override into a file, and into a plugin's configuration: none may make it panic.
+func FuzzOverride(f *testing.F) {
+	for _, set := range []string{
+		"kubernetes.labels.a.b=c", `kubernetes.resources.limits["nvidia.com/gpu"]=1`, "kubernetes.security_context={ runAsUser = 1 }",
+		"source.config.rule.a.words=[1]", "source.config.step[0].name=x", "locals.team=${a}", `runner.name=env("X", "y")`, "pipeline.default.source.test.config.token=null",
+		"kubernetes.tolerations=[{ key = 1 }]", "kubernetes.pod_overlay=spec: {}", "plugin.a.env=[]", "processor.prefix[1].config.x.y=1",
+	} {
+		f.Add(set)
+	}
+	var overrides []Override
+	for _, set := range append(slices.Clone(needed), "source.config.token=xyzzy") {
+		o, err := ParseOverride(set)
+		if err != nil {
+			f.Fatal(err)
+		}
+		overrides = append(overrides, o)
+	}
+	f.Fuzz(func(t *testing.T, set string) {
+		o, err := ParseOverride(set)
+		if err != nil {
+			return
+		}
+		c, diags := parse(&diag.File{Name: "runner.hcl", Text: []byte(overriddenFile)}, append(slices.Clone(overrides), o)...)
+		if c != nil {
+			_, diags = c.Pipelines[0].Source.Decode(testSchema)
+		}
+		if err := diag.WriteText(io.Discard, diags, diag.Style{}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/podrunner/runner/core/internal/diag"
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // overridden is a file in which there is something to override. What it reads from the environment is not set.
@@ -87,6 +88,8 @@ func TestOverrides(t *testing.T) {
 		`telemetry.address=:1`:                      func(c *Config) any { return c.Telemetry.Address == ":1" },
 		`telemetry.address=`:                        func(c *Config) any { return c.Telemetry.Address == "" },
 		`telemetry.pprof=true`:                      func(c *Config) any { return c.Telemetry.Pprof },
+		`telemetry.pprof=1`:                         func(c *Config) any { return c.Telemetry.Pprof },
+		`local.xtrace=False`:                        func(c *Config) any { return !c.Pipelines[0].Local.XTrace },
 		`kubernetes.namespace=jobs`:                 func(c *Config) any { return c.Pipelines[0].Kubernetes.Namespace == "jobs" },
 		`kubernetes.lifetime=2h`:                    func(c *Config) any { return c.Pipelines[0].Kubernetes.Lifetime == 2*time.Hour },
 		`kubernetes.labels={ a = "b" }`:             func(c *Config) any { return cmp.Equal(c.Pipelines[0].Kubernetes.Labels, map[string]string{"a": "b"}) },
@@ -133,19 +136,19 @@ func TestOverrides(t *testing.T) {
 
 // TestOverridesOfPlugins decodes a plugin's configuration with overrides.
 func TestOverridesOfPlugins(t *testing.T) {
-	for set, want := range map[string]any{
-		`pipeline.default.source.test.config.mode=fast`: map[string]any{"mode": "fast"},
-		`pipeline.default.source.config.retries=3`:      map[string]any{"retries": 3.0},
-		`source.config.pattern=[a-z]`:                   map[string]any{"pattern": "[a-z]"},
-		`source.config.enabled=true`:                    map[string]any{"enabled": true},
-		`source.test.config.interval=90`:                map[string]any{"interval": 90e9},
-		`source.config.queues=["x", "y"]`:               map[string]any{"queues": []any{"x", "y"}},
-		`source.config.labels.team.x=y`:                 map[string]any{"labels": map[string]any{"team.x": "y"}},
-		`source.config.weights={ a = 1 }`:               map[string]any{"weights": map[string]any{"a": 1.0}},
-		`source.config.limits.cpu=4`:                    map[string]any{"limits": map[string]any{"cpu": 4.0}},
-		`source.config.rule.first.words=["z"]`:          map[string]any{"rule": map[string]any{"first": map[string]any{"words": []any{"z"}}}},
-		`source.config.rule.second.words=["z"]`:         map[string]any{"rule": map[string]any{"first": map[string]any{"words": []any{"x"}}, "second": map[string]any{"words": []any{"z"}}}},
-		`source.config.step[1].name=three`:              map[string]any{"step": []any{map[string]any{"name": "one"}, map[string]any{"name": "three"}}},
+	for set, want := range map[string]map[string]any{
+		`pipeline.default.source.test.config.mode=fast`: {"mode": "fast"},
+		`pipeline.default.source.config.retries=3`:      {"retries": 3.0},
+		`source.config.pattern=[a-z]`:                   {"pattern": "[a-z]"},
+		`source.config.enabled=true`:                    {"enabled": true},
+		`source.test.config.interval=90`:                {"interval": 90e9},
+		`source.config.queues=["x", "y"]`:               {"queues": []any{"x", "y"}},
+		`source.config.labels.team.x=y`:                 {"labels": map[string]any{"team.x": "y"}},
+		`source.config.weights={ a = 1 }`:               {"weights": map[string]any{"a": 1.0}},
+		`source.config.limits.cpu=4`:                    {"limits": map[string]any{"cpu": 4.0}},
+		`source.config.rule.first.words=["z"]`:          {"rule": map[string]any{"first": map[string]any{"words": []any{"z"}}}},
+		`source.config.rule.second.words=["z"]`:         {"rule": map[string]any{"first": map[string]any{"words": []any{"x"}}, "second": map[string]any{"words": []any{"z"}}}},
+		`source.config.step[1].name=three`:              {"step": []any{map[string]any{"name": "one"}, map[string]any{"name": "three"}}},
 	} {
 		t.Run(set, func(t *testing.T) {
 			sets := append(slices.Clone(needed), "source.config.token=xyzzy", set)
@@ -168,7 +171,7 @@ func TestOverridesOfPlugins(t *testing.T) {
 			if got["token"] != "xyzzy" {
 				t.Errorf("the token is %v", got["token"])
 			}
-			for key, value := range want.(map[string]any) {
+			for key, value := range want {
 				if d := cmp.Diff(value, got[key]); d != "" {
 					t.Errorf("%s (-want +got):\n%s", key, d)
 				}
@@ -183,7 +186,10 @@ func TestWrongOverrides(t *testing.T) {
 		`kubernets.namespace=x`:                            `Unknown value: There is nothing called "kubernets". Did you mean "kubernetes"?`,
 		`kubernetes.namespac=hunter2-hunter2`:              `Unknown argument: There is no argument called "namespac" here. Did you mean "namespace"?`,
 		`kubernetes.namespace=hunter2_hunter2`:             `Wrong value: The argument "namespace" does not take this value. It is 1 to 63 lower-case letters, digits and dashes, with a letter or digit at either end.`,
+		`telemetry.sentry_dsn=hunter2-hunter2`:             "Wrong value: The argument \"sentry_dsn\" does not take this value. Its scheme is neither https nor http. It is the DSN that Sentry shows in a project's settings under Client Keys, such as https://KEY@o1.ingest.sentry.io/2; \"\" sends nothing.",
 		`kubernetes.namespace.x=hunter2-hunter2`:           `Not a map: "namespace" is set as a whole: it has no parts with names of their own.`,
+		`telemetry.pprof=yes`:                              `Wrong value: The argument "pprof" takes true or false.`,
+		`kubernetes[0].namespace=x`:                        `Unknown value: "kubernetes" is not one of several that could be counted. Leave out the brackets.`,
 		`kubernetes=hunter2-hunter2`:                       `Not a value: "kubernetes" is a block. Name an argument in it: --set kubernetes.ARGUMENT=….`,
 		`kubernetes.image_pull_secrets=hunter2-hunter2`:    `Wrong type: The argument "image_pull_secrets" takes a list in square brackets, each element a text in double quotes.`,
 		`kubernetes.image_pull_secrets[0]=x`:               `Not a map: "image_pull_secrets" is set as a whole: it has no parts with names of their own.`,
@@ -408,5 +414,44 @@ pipeline "default" {
 				t.Errorf("--set %s: %s", set[1], d.Detail)
 			}
 		}
+	}
+}
+
+// TestOverrideOfOneUseOfALocal leaves the others as they are.
+func TestOverrideOfOneUseOfALocal(t *testing.T) {
+	text := `locals {
+  pairs = { team = "here" }
+}
+kubernetes {
+  labels      = local.pairs
+  annotations = local.pairs
+}
+` + builtinText
+	c, diags := loadOverridden(t, text, "kubernetes.labels.team=there", "kubernetes.labels.other=x")
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	k := c.Pipelines[0].Kubernetes
+	if d := cmp.Diff(map[string]string{"team": "there", "other": "x"}, k.Labels); d != "" {
+		t.Errorf("labels (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]string{"team": "here"}, k.Annotations); d != "" {
+		t.Errorf("annotations (-want +got):\n%s", d)
+	}
+}
+
+// TestPluginsDoNotShowOverrides hides what a plugin repeats of an override, as it hides what came from the environment.
+func TestPluginsDoNotShowOverrides(t *testing.T) {
+	c, diags := loadOverridden(t, overriddenFile, append(slices.Clone(needed), "source.config.token=xyzzy", "source.config.pattern=hunter2")...)
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	source := c.Pipelines[0].Source
+	if _, diags = source.Decode(testSchema); len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	got := source.Locate([]*pluginv1.Diagnostic{{Summary: "Wrong", Detail: "No hunter2.", Path: &pluginv1.Path{Steps: steps("pattern")}}})
+	if got[0].Detail != "No (hidden)." || got[0].Range.String() != "--set source.config.pattern" {
+		t.Errorf("got %v", got)
 	}
 }

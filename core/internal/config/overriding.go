@@ -72,6 +72,10 @@ func (w *overriding) blocks(body *hclsyntax.Body, overrides []Override) {
 		if first.name == "locals" {
 			continue
 		}
+		if first.index >= 0 {
+			w.fail(o, "Unknown value", fmt.Sprintf("%q is not one of several that could be counted. Leave out the brackets.", first.name))
+			continue
+		}
 		if s, ok := overridable()[first.name]; ok {
 			w.inside(o, w.block(body, o, first.name), s, rest)
 			continue

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/podrunner/runner/core/internal/diag"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
@@ -29,6 +30,8 @@ type Scaling struct {
 	// Kubeconfig and Context are as in Kubernetes: the cluster that the runner itself is in.
 	Kubeconfig string `json:"kubeconfig"`
 	Context    string `json:"context"`
+	// Range is the block's header.
+	Range diag.Range `json:"-"`
 }
 
 // maxReplicas keeps a slip of the finger from filling a cluster with runners.
@@ -63,6 +66,7 @@ func (l *loader) scaling(blocks []*hclsyntax.Block) {
 	}
 	l.source.labels(block, 0, &l.diags)
 	s, found := &l.config.Scaling, len(l.diags)
+	s.Range = l.source.rng(block.DefRange())
 	values, _ := l.settings(block, scalingSettings, s)
 	if path, given := values["kubeconfig"].(string); given && !filepath.IsAbs(path) {
 		s.Kubeconfig = filepath.Join(l.dir, path)

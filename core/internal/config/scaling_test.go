@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podrunner/runner/core/internal/diag"
 )
 
@@ -34,8 +36,8 @@ func TestScaling(t *testing.T) {
 			if c == nil {
 				t.Fatal(diags)
 			}
-			if c.Scaling != test.want {
-				t.Errorf("got %+v, want %+v", c.Scaling, test.want)
+			if d := cmp.Diff(test.want, c.Scaling, sameConfig); d != "" {
+				t.Errorf("-want +got:\n%s", d)
 			}
 			switch {
 			case test.warning == "" && len(diags) > 0:

@@ -228,6 +228,25 @@ func TestSourceFails(t *testing.T) {
 	}
 }
 
+// TestSourceRefusesTheResult: a result that the source will never take is not tried again, and holds up nobody.
+func TestSourceRefusesTheResult(t *testing.T) {
+	f, e := newFakeSource(t), newExecutors()
+	f.reportErr = []error{errAway, status.Error(codes.FailedPrecondition, "the job is over already")}
+	f.add("1", "2")
+	s := newService(f, e)
+	s.Concurrency = 1
+	var log bytes.Buffer
+	s.Logger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Info})
+	serve(t, t.Context(), s)
+	if f.reports["1"] != nil {
+		t.Error("it is reported all the same")
+	}
+	wantReport(t, f, "2", job.Success, "")
+	if text := log.String(); !strings.Contains(text, "the result success is lost") || !strings.Contains(text, "the job is over already") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
 // TestSourceNeverTakes: what the source does not take for give_up is lost. The log says so as soon as it can.
 func TestSourceNeverTakes(t *testing.T) {
 	f := newFakeSource(t)

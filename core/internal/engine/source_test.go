@@ -88,8 +88,8 @@ func (f *fakeSource) Client() pluginv1.SourceClient                     { return
 func (f *fakeSource) Progress()                                         {}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
-	if f.refuses && call != "Jobs" {
-		return &RefusedError{Message: err.Error()}
+	if s := status.Convert(err); s.Code() == codes.FailedPrecondition || f.refuses && call != "Jobs" {
+		return &RefusedError{Message: s.Message()}
 	}
 	return fmt.Errorf("%s: %w", call, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -46,7 +47,7 @@ func (m *migration) readFile(f *diag.File) {
 		case name == podSection:
 			m.readPod(f, p.value)
 		case m.values[name] != nil && name != "config":
-			m.values[name].file = m.fileValue(f, p, m.values[name].flag)
+			m.values[name].file = m.fileValue(f, p, m.values[name].option)
 		default:
 			hide(f, p.value)
 			m.warn(nodeAt(f, p.key), "Unknown key", fmt.Sprintf("opslevel-runner passed over %q, and so does this.%s",
@@ -56,8 +57,8 @@ func (m *migration) readFile(f *diag.File) {
 }
 
 // fileValue returns what the file says of a flag; nil when it says nothing.
-func (m *migration) fileValue(f *diag.File, p pair, of flag) *given {
-	if of.name == "api-token" {
+func (m *migration) fileValue(f *diag.File, p pair, of option) *given {
+	if of.name == "api-token" || of.name == "api-url" && strings.Contains(p.value.Value, "@") {
 		hide(f, p.value)
 	}
 	g := &given{text: p.value.Value, at: nodeAt(f, p.value)}
@@ -87,16 +88,24 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs returns the pairs of a mapping, those that it merges by << among them. A name that is there twice, whatever the
 // case of its letters, is an error.
-func (m *migration) pairs(f *diag.File, node *yaml.Node) []pair {
+func (m *migration) pairs(f *diag.File, node *yaml.Node, within ...*yaml.Node) []pair {
 	var out, merged []pair
+	within = append(within, node)
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], follow(node.Content[i+1])
 		name := strings.ToLower(key.Value)
 		switch {
 		case key.Tag == "!!merge":
-			if value.Kind == yaml.MappingNode {
-				merged = append(merged, m.pairs(f, value)...)
+			from := []*yaml.Node{value}
+			if value.Kind == yaml.SequenceNode {
+				from = value.Content
+			}
+			for _, one := range from {
+				// One that merges itself has no end.
+				if one = follow(one); one.Kind == yaml.MappingNode && !slices.Contains(within, one) {
+					merged = append(merged, m.pairs(f, one, within...)...)
+				}
 			}
 			continue
 		case seen[name]:

@@ -33,7 +33,7 @@ func ParseLine(args []string) (*Line, error) {
 	set := pflag.NewFlagSet("opslevel-runner", pflag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
-	for _, f := range flags {
+	for _, f := range options {
 		switch f.kind {
 		case aNumber:
 			set.Int64P(f.name, f.short, 0, "")

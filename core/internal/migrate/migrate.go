@@ -64,8 +64,8 @@ func (m *migration) warn(at diag.Range, summary, detail string) {
 
 // read collects the values and says what has none.
 func (m *migration) read() {
-	for _, f := range flags {
-		m.values[f.name] = &value{flag: f}
+	for _, f := range options {
+		m.values[f.name] = &value{option: f}
 	}
 	if m.in.File != nil {
 		m.readFile(m.in.File)
@@ -75,7 +75,7 @@ func (m *migration) read() {
 			m.values[name].line = g
 		}
 	}
-	for _, f := range flags {
+	for _, f := range options {
 		v := m.values[f.name]
 		v.check(m)
 		for _, name := range f.env {

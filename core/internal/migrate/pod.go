@@ -183,6 +183,9 @@ func (m *migration) leaf(node *yaml.Node, typ reflect.Type, path string, at diag
 		}
 		return &object{leaf: node.Value, at: at}
 	}
+	if isNull(node) {
+		return &object{leaf: `""`, at: at}
+	}
 	return &object{leaf: quote(node.Value), at: at}
 }
 

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ type given struct {
 
 // value is what there is to know of a flag.
 type value struct {
-	flag flag
+	option option
 	// line and file are what the command line and opslevel.yaml say; nil for nothing.
 	line, file *given
 	// variables are those of the environment that set it.
@@ -62,15 +63,15 @@ func (v *value) check(m *migration) {
 	if v.file == nil {
 		return
 	}
-	switch v.flag.kind {
+	switch v.option.kind {
 	case aNumber:
-		if _, err := strconv.ParseInt(v.file.text, 10, 64); err != nil {
-			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes a whole number. opslevel-runner took this value for 0.", v.flag.name))
+		if _, err := strconv.ParseInt(v.file.text, 10, 64); err != nil || !wholeNumber.MatchString(v.file.text) {
+			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes a whole number, such as 5.", v.option.name))
 		}
 	case aTruth:
 		b, err := strconv.ParseBool(v.file.text)
 		if err != nil {
-			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes true or false. opslevel-runner took this value for false.", v.flag.name))
+			m.fail(v.file.at, "Wrong value", fmt.Sprintf("%q takes true or false. opslevel-runner took this value for false.", v.option.name))
 		}
 		v.file.text = strconv.FormatBool(b)
 	}
@@ -86,11 +87,11 @@ func (v *value) expression(write func(text string) expression) expression {
 	if v.line != nil {
 		return write(v.line.text)
 	}
-	last := write(v.flag.standard)
+	last := write(v.option.standard)
 	if v.file != nil {
 		last = write(v.file.text)
 	}
-	return expression{orEnv(last.text, v.flag.env...), last.plain}
+	return expression{orEnv(last.text, v.option.env...), last.plain}
 }
 
 // orEnv returns an expression that the environment overrides.
@@ -103,13 +104,16 @@ func orEnv(last string, variables ...string) string {
 
 // isStandard reports whether nothing but the standard value was said, in an environment that says nothing either.
 func (v *value) isStandard() bool {
-	return len(v.variables) == 0 && (v.said() == nil || v.said().text == v.flag.standard || v.said().text == "" && v.flag.kind == aText)
+	return len(v.variables) == 0 && (v.said() == nil || v.said().text == v.option.standard || v.said().text == "" && v.option.kind == aText)
 }
 
 // The ways to write a value.
 
 // asText writes a text. Kubernetes' $(NAME), which a container's arguments may hold, becomes env("NAME").
 func asText(text string) expression {
+	if name := referred(text); name != "" {
+		return expression{fmt.Sprintf("env(%s)", quote(name)), `"x"`}
+	}
 	var out, plain strings.Builder
 	rest := text
 	for {
@@ -135,28 +139,48 @@ func asText(text string) expression {
 
 var reference = regexp.MustCompile(`\$\$\([A-Za-z_][A-Za-z0-9_.-]*\)|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)`)
 
+// referred returns the variable that a text is a reference to, and nothing else; "" when it is not.
+func referred(text string) string {
+	found := reference.FindStringSubmatch(text)
+	if found == nil || found[0] != text {
+		return ""
+	}
+	return found[1]
+}
+
 func asIs(text string) expression { return literal(text) }
 
 // asSeconds writes a number of seconds as a duration.
 func asSeconds(text string) expression {
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > int64(1<<63-1)/int64(time.Second) {
+	if err != nil || n < 0 || n > math.MaxInt64/int64(time.Second) {
 		return literal(text)
 	}
-	d := (time.Duration(n) * time.Second).String()
-	// Go writes 1h0m0s.
-	if strings.HasSuffix(d, "m0s") {
-		d = strings.TrimSuffix(d, "0s")
-	}
-	if strings.HasSuffix(d, "h0m") {
-		d = strings.TrimSuffix(d, "0m")
-	}
-	return literal(quote(d))
+	return literal(quote(short(time.Duration(n) * time.Second)))
 }
 
-// asMillicores and asMebibytes write quantities.
-func asMillicores(text string) expression { return literal(quote(text + "m")) }
-func asMebibytes(text string) expression  { return literal(quote(text + "Mi")) }
+// short writes a duration without the zeros that Go puts behind: 1h, not 1h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// asMillicores and asMebibytes write quantities, in the larger unit when that is whole.
+func asMillicores(text string) expression { return asQuantity(text, 1000, "m", "") }
+func asMebibytes(text string) expression  { return asQuantity(text, 1024, "Mi", "Gi") }
+
+func asQuantity(text string, large int64, unit, largeUnit string) expression {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n != 0 && n%large == 0 {
+		return literal(quote(strconv.FormatInt(n/large, 10) + largeUnit))
+	}
+	return literal(quote(text + unit))
+}
 
 // asPort writes an address on all interfaces.
 func asPort(text string) expression { return literal(quote(":" + text)) }

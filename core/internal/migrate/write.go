@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ var modes = []string{modeAPI, modeFaktory}
 // readMode finds out where jobs come from.
 func (m *migration) readMode() {
 	v := m.values["mode"]
-	m.mode = v.flag.standard
+	m.mode = v.option.standard
 	switch {
 	case v.line != nil:
 		m.mode = v.line.text
@@ -57,7 +58,7 @@ func (m *migration) unread() {
 	} else {
 		m.noEffect("queues", "opslevel-runner asks for queues of Faktory in the mode faktory only; for those of OpsLevel there is queue")
 	}
-	for _, f := range flags {
+	for _, f := range options {
 		if len(f.env) == 0 && f.name != "config" && m.in.Getenv(f.variable()) != "" {
 			m.warn(variableAt(f.variable()), "Not read before", fmt.Sprintf(
 				"opslevel-runner did not read this variable, so it is not taken over. To have it count, write env(%q, …) as the value of what was --%s.", f.variable(), f.name))
@@ -105,16 +106,24 @@ func (m *migration) put(name, argument string, write func(string) expression, co
 
 func (m *migration) runner() {
 	m.doc.open("runner", "The runner as a whole.")
-	name := m.values["runner-pod-name"]
-	e := literal(`env("RUNNER_POD_NAME", hostname())`)
-	if name.said() != nil && name.said().text != "" {
-		e = name.expression(asText)
-	}
-	m.doc.argument("name", expression{e.text, `"x"`}, name.at(), "Tells this runner from others. env() reads an environment variable, and takes the second value when it is not set.")
+	m.doc.argument("name", m.podName("hostname()"), m.values["runner-pod-name"].at(), "Tells this runner from others. env() reads an environment variable, and takes the second value when it is not set.")
 	m.put("job-concurrency", "concurrency", m.atLeastOne("job-concurrency"), "How many jobs run at once.")
 	m.put("log-level", "log_level", m.level, "Of the runner's own log.")
 	m.put("log-format", "log_format", m.format, "")
 	m.doc.close()
+}
+
+// podName writes the name of the runner's pod, with what stands for it outside of a cluster.
+func (m *migration) podName(outside string) expression {
+	v := m.values["runner-pod-name"]
+	said := v.said()
+	switch {
+	case said == nil || said.text == "":
+		return expression{orEnv(outside, v.option.env...), `"x"`}
+	case v.line != nil && referred(said.text) != "":
+		return expression{orEnv(outside, referred(said.text)), `"x"`}
+	}
+	return v.expression(asText)
 }
 
 // atLeastOne writes a number; the seed took 0 and less for 1.
@@ -171,28 +180,29 @@ func (m *migration) scaling() {
 	enabled := m.values["scaling-enabled"]
 	wanted := !enabled.isStandard()
 	for _, s := range scalingFlags {
-		wanted = wanted || m.values[s.flag].said() != nil && !m.values[s.flag].isStandard()
+		// The manifest of any runner may tell it the namespace of its pod.
+		v := m.values[s.flag]
+		wanted = wanted || !v.isStandard() && (v.said() != nil || s.flag != "runner-pod-namespace")
 	}
 	if !wanted {
 		return
 	}
 	m.doc.open("scaling", "Runners choose a leader among them, which sets the replicas of their deployment as OpsLevel recommends.")
 	m.doc.argument("enabled", enabled.expression(asIs), enabled.at(), "")
-	pod := m.values["runner-pod-name"]
-	e := literal(`env("RUNNER_POD_NAME", null)`)
-	if pod.said() != nil && pod.said().text != "" {
-		e = pod.expression(asText)
-	}
-	m.doc.argument("pod", expression{e.text, `"x"`}, pod.at(), "The name of this runner's pod, which is its name in the lease.")
+	m.doc.argument("pod", m.podName("null"), m.values["runner-pod-name"].at(), "The name of this runner's pod, which is its name in the lease.")
 	for _, s := range scalingFlags {
+		v := m.values[s.flag]
 		write := asText
 		switch {
 		case s.flag == "job-concurrency-factor":
 			write = m.atLeastOne(s.flag)
-		case m.values[s.flag].flag.kind == aNumber:
+		case v.option.kind == aNumber:
 			write = asIs
 		}
-		m.put(s.flag, s.argument, write, s.comment)
+		// The namespace is one that the manifest tells, as with the pod, and that may not be known here.
+		if !v.isStandard() || s.flag == "runner-pod-namespace" {
+			m.doc.argument(s.argument, v.expression(write), v.at(), s.comment)
+		}
 	}
 	m.doc.close()
 }
@@ -228,10 +238,10 @@ func (m *migration) either(argument, name, key string, write func(string) expres
 	case o != nil:
 		m.outdone(v, key)
 		e := literal(o.leaf)
-		if v.flag.kind == aNumber {
+		if v.option.kind == aNumber {
 			e = write(o.leaf)
 		}
-		if always || !v.isStandard() || e.text != write(v.flag.standard).text {
+		if always || !v.isStandard() || e.text != write(v.option.standard).text {
 			m.doc.argument(argument, e, o.at, comment)
 		}
 	case always || !v.isStandard():
@@ -242,7 +252,7 @@ func (m *migration) either(argument, name, key string, write func(string) expres
 // outdone warns of a flag or a variable that the pod file made void.
 func (m *migration) outdone(v *value, key string) {
 	if v.isGiven() {
-		m.warn(v.at(), "Pod file wins", fmt.Sprintf("The section kubernetes of opslevel.yaml has %s, which won over %q in opslevel-runner. It alone is taken over.", key, v.flag.name))
+		m.warn(v.at(), "Pod file wins", fmt.Sprintf("The section kubernetes of opslevel.yaml has %s, which won over %q in opslevel-runner. It alone is taken over.", key, v.option.name))
 	}
 }
 
@@ -256,17 +266,19 @@ func (m *migration) requestTimeout() {
 	if err == nil && (n < 1 || n > int64(config.MaxRequestTimeout.Seconds())) {
 		m.warn(v.at(), "Not taken over", fmt.Sprintf(
 			"%q bounded a request to the API server, and never the commands of a job. Here a request that has no answer is made again, so that request_timeout is from 1s to %s, and 15s when nothing is said.",
-			v.flag.name, config.MaxRequestTimeout))
+			v.option.name, short(config.MaxRequestTimeout)))
 		return
 	}
 	m.doc.argument("request_timeout", v.expression(asSeconds), v.at(), "")
 }
 
-// resourceFlags are the flags for what a step asks for.
-var resourceFlags = []struct {
+// resourceFlag is a flag for what a step asks for.
+type resourceFlag struct {
 	flag, list, resource string
 	write                func(string) expression
-}{
+}
+
+var resourceFlags = []resourceFlag{
 	{"job-pod-requests-cpu", "requests", "cpu", asMillicores},
 	{"job-pod-requests-memory", "requests", "memory", asMebibytes},
 	{"job-pod-requests-ephemeral-storage", "requests", "ephemeral-storage", asMebibytes},
@@ -304,9 +316,21 @@ func (m *migration) resources() {
 			}
 		}
 	}
+	for _, list := range out.members {
+		slices.SortStableFunc(list.value.members, func(a, b member) int { return resourceOrder(a.key) - resourceOrder(b.key) })
+	}
 	if len(out.members) > 0 {
 		m.doc.object("resources", out, "What a step asks for. What is not said here stays as by default.")
 	}
+}
+
+// resourceOrder is the place of a resource among others: first those that have flags.
+func resourceOrder(name string) int {
+	i := slices.IndexFunc(resourceFlags, func(r resourceFlag) bool { return r.resource == name })
+	if i < 0 {
+		return len(resourceFlags)
+	}
+	return i
 }
 
 // helper writes what is about the helper. The image of the seed's has another program in it.
@@ -317,7 +341,7 @@ func (m *migration) helper() {
 		at = o.at
 	}
 	if o != nil && o.leaf != `""` || v.said() != nil && v.said().text != "" || len(v.variables) > 0 {
-		m.warn(at, "Helper image not taken over", "The image of opslevel-runner has not the program that pods need here. If they can't pull the image that is the default, put a copy of it into your registry and name that one in helper_image.")
+		m.warn(at, "Helper image not taken over", "The image of opslevel-runner does not have the program that pods need here. If they can't pull the image that is the default, put a copy of it into your registry and name that one in helper_image.")
 	}
 	if o := m.pod["pullPolicy"]; o != nil && o.leaf != `""` {
 		m.doc.argument("helper_pull_policy", literal(o.leaf), o.at, "When the helper's image is pulled.")
@@ -398,8 +422,8 @@ func (m *migration) pipeline() {
 	size, interval := m.values["job-pod-log-max-size"], m.values["job-pod-log-max-interval"]
 	if !size.isStandard() || !interval.isStandard() {
 		m.doc.open("deliver", "How much of a log is sent at once, in bytes, and how long a line may wait.")
-		m.put(size.flag.name, "max_bytes", asIs, "")
-		m.put(interval.flag.name, "max_interval", asSeconds, "")
+		m.put("job-pod-log-max-size", "max_bytes", asIs, "")
+		m.put("job-pod-log-max-interval", "max_interval", asSeconds, "")
 		m.doc.close()
 	}
 	m.doc.close()
@@ -409,15 +433,42 @@ func (m *migration) pipeline() {
 func (m *migration) opslevel() {
 	m.doc.open(`source "opslevel"`, "Jobs come from OpsLevel.")
 	m.doc.open("config", "")
+	m.checkURL()
 	m.put("api-url", "api_url", asText, "Where its API is.")
 	m.doc.argument("api_token", expression{`env("OPSLEVEL_API_TOKEN")`, `"x"`}, diag.Range{}, "")
 	m.put("queue", "queue", m.orNull, "The queue that this runner takes jobs from.")
+	m.checkPoll()
 	m.put("poll-interval", "poll_interval", asSeconds, "How often it asks for a job when there was none.")
 	if m.in.Getenv("OPSLEVEL_USER_AGENT_EXTRAS") != "" {
 		m.doc.argument("user_agent_extras", expression{`env("OPSLEVEL_USER_AGENT_EXTRAS", null)`, "null"}, diag.Range{}, "Put behind the name by which this runner goes there.")
 	}
 	m.doc.close()
 	m.doc.close()
+}
+
+// checkURL refuses a password in the API's address: it would be written down.
+func (m *migration) checkURL() {
+	v := m.values["api-url"]
+	if v.said() == nil {
+		return
+	}
+	if u, err := url.Parse(v.said().text); err == nil && u.User != nil {
+		m.fail(v.at(), "Password in a URL", "The address of the API has a user or a password in it, which does not belong in a file that others may read. The API knows its callers by their token: remove it.")
+	}
+}
+
+// Bounds of the source's poll_interval, in seconds.
+const minPoll, maxPoll = 1, 3600
+
+// checkPoll says that the source will not take its interval; its configuration is not looked at here.
+func (m *migration) checkPoll() {
+	v := m.values["poll-interval"]
+	if v.said() == nil {
+		return
+	}
+	if n, err := strconv.ParseInt(v.said().text, 10, 64); err == nil && (n < minPoll || n > maxPoll) {
+		m.fail(v.at(), "Wrong value", fmt.Sprintf("%q is from %d to %d seconds.", v.option.name, minPoll, maxPoll))
+	}
 }
 
 // orNull writes a text, and null for an empty one.
@@ -445,13 +496,13 @@ func (m *migration) faktory() {
 // queues writes the names of Faktory's queues.
 func (m *migration) queues() expression {
 	v := m.values["queues"]
-	names := []string{v.flag.standard}
+	names := []string{v.option.standard}
 	if v.said() != nil && len(v.said().list) > 0 {
 		names = v.said().list
 	}
 	if v.line == nil {
 		joined := quote(strings.Join(names, " "))
-		return expression{"[" + orEnv(joined, v.flag.env...) + "]", "[" + joined + "]"}
+		return expression{"[" + orEnv(joined, v.option.env...) + "]", "[" + joined + "]"}
 	}
 	var quoted []string
 	for _, name := range names {
@@ -470,6 +521,8 @@ func (m *migration) head(d *document, diags diag.Diagnostics) {
 	d.comment("The configuration of the runner, made by `core migrate` of what opslevel-runner was configured by. The format is HCL: blocks with a name in front of the braces, arguments with an equals sign inside, comments after #.", "")
 	d.add("#")
 	d.comment("What is not here is as by default. docs/configuration.md has all settings, docs/migrating.md what is different from opslevel-runner; `core validate` checks this file, `core fmt` puts its spaces right.", "")
+	d.add("#")
+	d.comment("It reads the variables of opslevel-runner that were set when it was made, and those that could override what its file said. The shipped runner.hcl reads all of them.", "")
 	if len(diags) > 0 {
 		d.add("#")
 		d.comment("What could not be taken over as it was:", "")

@@ -277,6 +277,7 @@ type runner struct {
 	*Scaler
 	log     *log
 	metrics *telemetry.Metrics
+	network http.Transport
 	// away cuts it off from the cluster.
 	away atomic.Bool
 	stop context.CancelFunc
@@ -288,7 +289,7 @@ func (r *runner) RoundTrip(q *http.Request) (*http.Response, error) {
 	if r.away.Load() {
 		return nil, errCut
 	}
-	return http.DefaultTransport.RoundTrip(q)
+	return r.network.RoundTrip(q)
 }
 
 // newRunner makes a runner whose times are short. It is closed with the test.
@@ -326,7 +327,7 @@ func (c *cluster) run(r *runner) *runner {
 	r.Start(ctx)
 	c.t.Cleanup(func() {
 		c.end(r)
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		r.network.CloseIdleConnections()
 		if c.t.Failed() {
 			c.t.Logf("%s said:\n%s", r.Settings.Pod, regexp.MustCompile(`(?m)^.*\[DEBUG\].*\n`).ReplaceAllString(r.log.String(), ""))
 		}

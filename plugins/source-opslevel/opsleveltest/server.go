@@ -36,6 +36,8 @@ type Options struct {
 	Address string
 	// Token is the API token; empty: Token.
 	Token string
+	// Account is the id of the account that the token is for; empty: one of the API's own.
+	Account string
 	// MaxRequestBytes is the size above which a request is answered with 413; 0: 64 MiB.
 	MaxRequestBytes int
 	// RefuseLine says which lines of a log make the API refuse the whole chunk. Nil: none.
@@ -77,6 +79,9 @@ type Server struct {
 func Start(options Options) (*Server, error) {
 	if options.Token == "" {
 		options.Token = Token
+	}
+	if options.Account == "" {
+		options.Account = gid("Account", 1)
 	}
 	if options.MaxRequestBytes == 0 {
 		options.MaxRequestBytes = maxBodyBytes

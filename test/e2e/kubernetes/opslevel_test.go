@@ -1,11 +1,14 @@
 package kubernetes
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/podrunner/runner/plugins/source-opslevel/opsleveltest"
 	"github.com/podrunner/runner/test/e2e/runner"
@@ -57,9 +60,33 @@ func TestOpsLevelJobs(t *testing.T) {
 	}
 	ids := api.Add(jobs...)
 
-	r := runner.Start(t, runner.Options{Root: root, Env: []string{"KUBECONFIG=" + s.kubeconfig()}, Config: fmt.Sprintf(`
+	r := s.opslevel("e2e", api)
+	r.AwaitReady()
+	runner.Eventually(t, "all jobs are over", func() bool { r.Lives(); return api.Complete() })
+	for i, id := range ids {
+		j, _ := api.Job(id)
+		if got := traces.ReplaceAllString(j.Log(), ""); got != wants[i].log || j.Outcome != wants[i].outcome {
+			t.Errorf("job %d: outcome %s, want %s; log of %d bytes, want %d: %.500q, want %.500q", i, j.Outcome, wants[i].outcome,
+				len(got), len(wants[i].log), got, wants[i].log)
+		}
+	}
+	if j, _ := api.Job(ids[0]); len(j.OutcomeVariables) != 1 || j.OutcomeVariables[0] != (opsleveltest.OutcomeVariable{Key: "hello-world", Value: "42"}) {
+		t.Errorf("the variables are %v", j.OutcomeVariables)
+	}
+	r.Stop()
+	for _, x := range api.Runners() {
+		if x.Gone.IsZero() || len(x.Left) > 0 {
+			t.Errorf("the runner %s is still registered, or has left jobs: %v", x.ID, x.Left)
+		}
+	}
+}
+
+// opslevel starts a runner that takes its jobs from an API.
+func (s *space) opslevel(name string, api *opsleveltest.Server) *runner.Runner {
+	s.t.Helper()
+	return runner.Start(s.t, runner.Options{Root: root, Env: []string{"KUBECONFIG=" + s.kubeconfig()}, Config: fmt.Sprintf(`
 runner {
-  name        = "e2e"
+  name        = %q
   concurrency = 5
   plugin_dir  = %q
 }
@@ -79,26 +106,101 @@ pipeline "default" {
   }
   processor "outcome" {}
   processor "sanitize" {}
+  deliver {
+    max_interval = "1s"
+  }
 }
-`, filepath.Join(root, "bin", "plugins"), small, api.URL(), opsleveltest.Token)})
-	r.AwaitReady()
-	runner.Eventually(t, "all jobs are over", func() bool { r.Lives(); return api.Complete() })
+`, name, filepath.Join(root, "bin", "plugins"), small, api.URL(), opsleveltest.Token)})
+}
+
+// TestOpsLevelTakeOver: a runner is killed while its jobs run. The API hands out a job once; another runner finds the pods, and goes
+// on with them under the id of the one that had them.
+func TestOpsLevelTakeOver(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t, nil)
+	api, err := opsleveltest.Start(opsleveltest.Options{})
+	s.must(err)
+	t.Cleanup(func() { _ = api.Close() })
+	slow := func(n int) opsleveltest.Job {
+		return opsleveltest.Job{Image: busybox, Commands: []string{"set +xv", fmt.Sprintf("for i in $(seq %d); do echo $i; sleep 0.1; done; echo ::set-outcome-var n=%d", n, n)}}
+	}
+	lengths := []int{20, 300, 400}
+	var ids []string
+	for _, n := range lengths {
+		ids = append(ids, api.Add(slow(n))...)
+	}
+	first := s.opslevel("first", api)
+	runner.Eventually(t, "logs of all jobs have come", func() bool {
+		first.Lives()
+		for _, id := range ids {
+			if j, _ := api.Job(id); len(j.Chunks) < 2 {
+				return false
+			}
+		}
+		return true
+	})
+	s.must(first.Cmd.Process.Kill())
+	<-first.Done
+	second := s.opslevel("second", api)
+	runner.Eventually(t, "all jobs are over", func() bool { second.Lives(); return api.Complete() })
 	for i, id := range ids {
 		j, _ := api.Job(id)
-		if got := traces.ReplaceAllString(j.Log(), ""); got != wants[i].log || j.Outcome != wants[i].outcome {
-			t.Errorf("job %d: outcome %s, want %s; log of %d bytes, want %d: %.500q, want %.500q", i, j.Outcome, wants[i].outcome,
-				len(got), len(wants[i].log), got, wants[i].log)
+		log, repeated := "", 0
+		for k, c := range j.Chunks {
+			text := string(bytes.Join(c.Lines, []byte("\n"))) + "\n"
+			if k > 0 && strings.HasPrefix(text, string(bytes.Join(j.Chunks[k-1].Lines, []byte("\n")))+"\n") {
+				repeated++ // the chunk whose answer died with the first runner
+				log = strings.TrimSuffix(log, string(bytes.Join(j.Chunks[k-1].Lines, []byte("\n")))+"\n")
+			}
+			log += text
+		}
+		if got := traces.ReplaceAllString(log, ""); got != seq(lengths[i]) || j.Outcome != "success" || repeated > 1 || len(j.OutcomeVariables) != 1 {
+			t.Errorf("job %d: outcome %s, variables %v, %d chunks twice, log %.3000q", i, j.Outcome, j.OutcomeVariables, repeated, got)
 		}
 	}
-	if j, _ := api.Job(ids[0]); len(j.OutcomeVariables) != 1 || j.OutcomeVariables[0] != (opsleveltest.OutcomeVariable{Key: "hello-world", Value: "42"}) {
-		t.Errorf("the variables are %v", j.OutcomeVariables)
+	second.Stop()
+	if runners := api.Runners(); len(runners) != 2 || runners[1].Gone.IsZero() {
+		t.Errorf("the runners are %+v", runners)
 	}
-	r.Stop()
-	for _, x := range api.Runners() {
-		if x.Gone.IsZero() || len(x.Left) > 0 {
-			t.Errorf("the runner %s is still registered, or has left jobs: %v", x.ID, x.Left)
+}
+
+// TestOpsLevelScales: the API is asked how many runners there should be, with what it has always been told, and the
+// Deployment follows.
+func TestOpsLevelScales(t *testing.T) {
+	t.Parallel()
+	f := newSpace(t, nil).newFleet(2)
+	api, err := opsleveltest.Start(opsleveltest.Options{})
+	f.must(err)
+	t.Cleanup(func() { _ = api.Close() })
+	wished := make(chan int, 1)
+	wished <- 3
+	api.Recommend(func(int, int) int { n := <-wished; wished <- n; return n })
+	pod := f.pods(2)[0]
+	v := f.runnerOf(pod, "  max_replicas = 4\n", fmt.Sprintf(`source "opslevel" {
+    config {
+      api_url   = %q
+      api_token = %q
+    }
+  }`, api.URL(), opsleveltest.Token))
+	f.leader(pod)
+	f.replicas(3)
+	f.untouched(3)
+	<-wished
+	wished <- 100
+	f.replicas(4)
+	<-wished
+	wished <- 0
+	f.replicas(1)
+	for _, r := range api.Requests() {
+		if r.Operation != "RunnerScale" || r.Number > 1 {
+			continue
+		}
+		want := map[string]any{"runnerId": api.Runners()[0].ID, "currentReplicaCount": int64(2), "jobConcurrency": int64(1)}
+		if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(r.Variables)); d != "" {
+			t.Errorf("the first question (-want +got):\n%s", d)
 		}
 	}
+	v.stop(0)
 }
 
 // seq is what `seq n` prints.

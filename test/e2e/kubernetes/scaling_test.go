@@ -99,8 +99,19 @@ func (f *fleet) until(what string, so func() bool) {
 	(&service{space: f.space}).until(what, so)
 }
 
-// runner starts core as the runner in a pod.
+// runner starts core as the runner in a pod, with jobs from the queue.
 func (f *fleet) runner(pod, scaling string) *service {
+	f.t.Helper()
+	return f.runnerOf(pod, scaling, fmt.Sprintf(`source "faktory" {
+    config {
+      url    = %q
+      queues = ["runner"]
+    }
+  }`, f.server.URL()))
+}
+
+// runnerOf starts core as the runner in a pod, with jobs from a source.
+func (f *fleet) runnerOf(pod, scaling, source string) *service {
 	f.t.Helper()
 	dir, err := os.MkdirTemp("", "e2e-")
 	f.must(err)
@@ -130,15 +141,10 @@ kubernetes {
 %[7]s
 }
 pipeline "default" {
-  source "faktory" {
-    config {
-      url    = %[8]q
-      queues = ["runner"]
-    }
-  }
+  %[8]s
   processor "sanitize" {}
 }
-`, pod, filepath.Join(root, "bin", "plugins"), f.name, fleetName, f.scaler, scaling, small, f.server.URL())))
+`, pod, filepath.Join(root, "bin", "plugins"), f.name, fleetName, f.scaler, scaling, small, source)))
 	return v
 }
 

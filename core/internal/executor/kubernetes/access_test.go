@@ -1,8 +1,10 @@
 package kubernetes
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 const kubeconfig = `
@@ -72,6 +75,29 @@ func TestNoCluster(t *testing.T) {
 	s.Kubeconfig = filepath.Join(t.TempDir(), "none")
 	if _, err := findAccess(s, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "read the kubeconfig") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestKlogIsQuiet: what client-go says goes to core's log, which takes sensitive values out, and nowhere else; errors, too.
+func TestKlogIsQuiet(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = write
+	defer func() { os.Stderr = stderr }()
+	var log bytes.Buffer
+	quietKlog(hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}))
+	klog.ErrorS(errors.New("it is away"), "no lease")
+	klog.Flush()
+	_ = write.Close()
+	if said, err := io.ReadAll(read); err != nil || len(said) > 0 {
+		t.Errorf("on standard error there is %q, %v", said, err)
+	}
+	quietKlog(hclog.NewNullLogger())
+	if text := log.String(); !strings.Contains(text, "[DEBUG] client-go:") || !strings.Contains(text, "it is away") {
+		t.Errorf("the log is %q", text)
 	}
 }
 

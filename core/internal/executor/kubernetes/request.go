@@ -11,13 +11,14 @@ import (
 // bounded gives every request to the API server a deadline, its answer included, but for watches, which have no end. A
 // client's own timeout would cut those, too. Connections that are handed over, as port-forwards are, do not come here.
 type bounded struct {
-	next    http.RoundTripper
+	next http.RoundTripper
+	// timeout is 0 for callers that have deadlines of their own.
 	timeout time.Duration
 }
 
 // RoundTrip implements http.RoundTripper.
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Query().Get("watch") == "true" {
+	if b.timeout == 0 || r.URL.Query().Get("watch") == "true" {
 		return b.next.RoundTrip(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), b.timeout)

@@ -17,7 +17,7 @@ func TestRequestTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/silent" {
 			_, _ = io.WriteString(w, "begun")
-			w.(http.Flusher).Flush()
+			w.(http.Flusher).Flush() //nolint:forcetypeassert // it is one
 		}
 		if r.URL.Path == "/whole" {
 			return
@@ -61,5 +61,21 @@ func TestRequestTimeout(t *testing.T) {
 				t.Errorf("a watch ended after %s: %v", time.Since(start), err)
 			}
 		})
+	}
+}
+
+// TestNoRequestTimeout: with none, a request ends when its caller says so.
+func TestNoRequestTimeout(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "all of it") }))
+	defer server.Close()
+	client := &http.Client{Transport: &bounded{next: http.DefaultTransport}}
+	defer client.CloseIdleConnections()
+	res, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "all of it" {
+		t.Errorf("%q, %v", body, err)
 	}
 }

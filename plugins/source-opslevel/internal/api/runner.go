@@ -10,10 +10,15 @@ const (
 	queryScale      = `query RunnerScale($currentReplicaCount:Int!$jobConcurrency:Int!$runnerId:ID!){account{runnerScale(runnerId: $runnerId, currentReplicaCount: $currentReplicaCount, jobConcurrency: $jobConcurrency){recommendedReplicaCount}}}`
 )
 
-// Validate finds out whether the token is good.
-func (c *Client) Validate(ctx context.Context) error {
-	var data struct{}
-	return c.call(ctx, "", queryValidate, nil, &data)
+// Validate finds out whether the token is good, and returns the id of the account that it is for.
+func (c *Client) Validate(ctx context.Context) (account string, err error) {
+	var data struct {
+		Account struct {
+			ID text `json:"id"`
+		} `json:"account"`
+	}
+	err = c.call(ctx, "", queryValidate, nil, &data)
+	return string(data.Account.ID), err
 }
 
 // Register makes a runner known and returns its id. Jobs of a queue go to the runners that have registered for it; "" is

@@ -1,9 +1,12 @@
 package migrate
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// flag is one of the seed's settings: a flag of the command line and a key of the top level of its file.
-type flag struct {
+// option is one of the seed's settings: a flag of the command line and a key of the top level of its file.
+type option struct {
 	name, short string
 	kind        kind
 	// standard is the value when nobody says anything.
@@ -22,8 +25,8 @@ const (
 	texts
 )
 
-// flags are all of them, in the order of the seed's help: those of every command, then those of `run`.
-var flags = []flag{
+// options are all of them, in the order of the seed's help: those of every command, then those of `run`.
+var options = []option{
 	{name: "config", short: "c", standard: "./opslevel.yaml"},
 	{name: "api-url", standard: "https://api.opslevel.com", env: []string{"OPSLEVEL_API_URL", "OPSLEVEL_APP_URL"}},
 	{name: "api-token", env: []string{"OPSLEVEL_API_TOKEN"}},
@@ -65,16 +68,19 @@ var flags = []flag{
 	{name: "log-max-time", kind: aNumber, standard: "30"},
 }
 
+// IsFlag reports whether the seed had a flag of a name.
+func IsFlag(name string) bool { return slices.Contains(names(), name) }
+
 // names returns the names of all flags.
 func names() []string {
 	var out []string
-	for _, f := range flags {
+	for _, f := range options {
 		out = append(out, f.name)
 	}
 	return out
 }
 
 // variable is the name that a flag with no variable of its own would have: the seed did not read it, core does.
-func (f flag) variable() string {
+func (f option) variable() string {
 	return "OPSLEVEL_" + strings.ToUpper(strings.ReplaceAll(f.name, "-", "_"))
 }
