@@ -1,6 +1,8 @@
-// Bench measures the pipeline with the real binaries: bin/core with three plugin processes against sed | sed | grep
-// doing the same work on the same file, in turns, in one run; and `core run` with two hundred jobs of a real Faktory. It prints one table, and judges no time; it fails only
-// when the two outputs differ or a program fails. Run it from the repository: `make bench`.
+// Bench measures the runner with the real binaries: bin/core with three plugin processes against sed | sed | grep doing
+// the same work on the same file, in turns, in one run, with a recorded log and with a job and a source; the time of a line
+// on its way; a thousand jobs that are open at once; `core run` with two hundred jobs of a real Faktory; and each hop by
+// itself, with the Go benchmarks. It prints one table, and judges no time; it fails only when two outputs differ or a
+// program fails. Run it from the repository: `make bench`.
 package main
 
 import (
@@ -22,7 +24,7 @@ func main() {
 	megabytes := flag.Int("mb", 100, "size of the log, `megabytes`")
 	pairs := flag.Int("pairs", 5, "how often each of the two is run")
 	starts := flag.Int("starts", 20, "how often a start is measured")
-	only := flag.String("only", "", "the measurements that are made, of replay, chain, latency, starts, jobs, open, allocations; `names` with commas between them; empty: all")
+	only := flag.String("only", "", "the measurements that are made, of replay, chain, latency, starts, jobs, open, hops; `names` with commas between them; empty: all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -66,7 +68,7 @@ func bench(ctx context.Context, megabytes, pairs, starts int, only []string) (er
 		{"starts", func() error { return measureStarts(ctx, w, starts, t) }},
 		{"jobs", func() error { return measureJobs(ctx, dir, t) }},
 		{"open", func() error { return measureOpen(ctx, w, t) }},
-		{"allocations", func() error { return countAllocations(ctx, t) }},
+		{"hops", func() error { return measureHops(ctx, t) }},
 	} {
 		if len(only) > 0 && !slices.Contains(only, m.name) {
 			continue
