@@ -164,3 +164,50 @@ func TestAllocations(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkEdits is a batch of 290 lines with an edit of each, checked and applied.
+func BenchmarkEdits(b *testing.B) {
+	run, bytes := editing290()
+	b.SetBytes(int64(bytes))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// editing290 returns what checks and applies the edits of a batch, and how many bytes that has.
+func editing290() (run func() error, bytes int) {
+	batch := fullBatch()
+	var e editor
+	for i := range batch.Len() {
+		e.splice(uint64(i)+1, 0, 0, "2026-01-02T03:04:05Z [1] ")
+	}
+	out := output{emit: func(*record.Batch) error { return nil }}
+	return func() error {
+		last := uint64(batch.Len())
+		if err := check(&e.edits, 1, last, func(seq uint64) int { return len(batch.Text(int(seq - 1))) }); err != nil {
+			return err
+		}
+		c, err := newCursor(&e.edits)
+		if err != nil {
+			return err
+		}
+		return apply(&out, batch, 1, c)
+	}, len(batch.Data)
+}
+
+// TestEditAllocations: an edit costs no allocation; the batches that records are written to are all.
+func TestEditAllocations(t *testing.T) {
+	const most = 8
+	run, _ := editing290()
+	got := testing.AllocsPerRun(100, func() {
+		if err := run(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > most {
+		t.Errorf("the edits of a batch cost %v allocations, more than %d", got, most)
+	}
+}

@@ -10,13 +10,14 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// edit is one decoded edit. Its bytes belong to the message that it came in.
+// edit is one decoded edit. Its text is in the columns that it came in, from from up to to: with a pointer to it, each edit
+// would be the garbage collector's business.
 type edit struct {
 	seq      uint64
-	op       pluginv1.Op
 	offset   uint32
 	removed  uint32
-	inserted []byte
+	from, to uint32
+	op       pluginv1.Op
 	flags    record.Flags
 }
 
@@ -100,10 +101,13 @@ func (c *cursor) readText(e *edit) error {
 	if uint64(c.text)+n > uint64(len(c.columns.Data)) {
 		return fmt.Errorf("its text ends outside of data")
 	}
-	e.inserted = c.columns.Data[c.text : c.text+int(n)]
+	e.from, e.to = uint32(c.text), uint32(c.text+int(n)) //nolint:gosec // a message is far smaller
 	c.text += int(n)
 	return nil
 }
+
+// inserted is the text of the current edit. Its bytes belong to the message that it came in.
+func (c *cursor) inserted() []byte { return c.columns.Data[c.current.from:c.current.to] }
 
 // leftovers finds columns that no edit has used: a sign that both sides count differently.
 func (c *cursor) leftovers() error {
@@ -192,20 +196,22 @@ func applyRecord(out *output, step string, r record.Record, c *cursor) error {
 	position := uint32(0)
 	for ; c.atOp(seq, pluginv1.Op_OP_SPLICE); c.advance() {
 		out.append(r.Text[position:c.current.offset])
-		out.append(c.current.inserted)
+		out.append(c.inserted())
 		position = c.current.offset + c.current.removed
 	}
 	out.append(r.Text[position:])
-	end := out.end
+	var err error
 	if c.atOp(seq, pluginv1.Op_OP_DROP) {
-		end = out.drop
 		c.advance()
+		err = out.drop(r.Flags)
+	} else {
+		err = out.end(r.Flags)
 	}
-	if err := end(r.Flags); err != nil {
+	if err != nil {
 		return err
 	}
 	for ; c.atOp(seq, pluginv1.Op_OP_INSERT_AFTER); c.advance() {
-		inserted := record.Record{Flags: c.current.flags, Time: r.Time, Text: c.current.inserted}
+		inserted := record.Record{Flags: c.current.flags, Time: r.Time, Text: c.inserted()}
 		if err := out.insert(step, inserted); err != nil {
 			return err
 		}
