@@ -13,8 +13,8 @@ package main
 import (
 	"fmt"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/policy"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/policy"
 )
 
 func main() { sdk.Serve(plugin) }

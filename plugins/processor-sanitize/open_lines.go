@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/redact"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/redact"
 )
 
 // checkpointVersion is the first byte of a checkpoint. It changes with the packages forms and policy, too, for a

@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/policy"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/redact"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/match"
+	"github.com/podrunner/runner/sdk/mask/policy"
+	"github.com/podrunner/runner/sdk/mask/redact"
 )
 
 // mask is what is put into a line.

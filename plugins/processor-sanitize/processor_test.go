@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/redact"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/match"
+	"github.com/podrunner/runner/sdk/mask/redact"
 	"github.com/podrunner/runner/sdk/sdktest"
 )
 

@@ -5,7 +5,7 @@ package redact
 import (
 	"bytes"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
+	"github.com/podrunner/runner/sdk/mask/match"
 )
 
 // Mask stands for whatever was removed, of any length. It is the seed's.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/forms"
+	"github.com/podrunner/runner/sdk/mask/forms"
 )
 
 func TestOf(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/redact"
+	"github.com/podrunner/runner/sdk/mask/match"
+	"github.com/podrunner/runner/sdk/mask/redact"
 )
 
 func forms(texts ...string) []match.Form {

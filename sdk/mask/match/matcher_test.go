@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
+	"github.com/podrunner/runner/sdk/mask/match"
 )
 
 // free and word make forms.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/forms"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
+	"github.com/podrunner/runner/sdk/mask/forms"
+	"github.com/podrunner/runner/sdk/mask/match"
 )
 
 // Limits. A job that is over one is refused: to leave out a text without a word would be a leak.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/match"
-	"github.com/podrunner/runner/plugins/processor-sanitize/internal/policy"
+	"github.com/podrunner/runner/sdk/mask/match"
+	"github.com/podrunner/runner/sdk/mask/policy"
 )
 
 func secret(value string) policy.Secret { return policy.Secret{Key: "KEY", Value: []byte(value)} }
