@@ -165,24 +165,34 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkEdits is a batch of 290 lines with an edit of each, checked and applied.
+// BenchmarkEdits is a batch of 290 lines with a text put before each, checked and applied, in both forms.
 func BenchmarkEdits(b *testing.B) {
-	run, bytes := editing290()
-	b.SetBytes(int64(bytes))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := run(); err != nil {
-			b.Fatal(err)
-		}
+	for name, runs := range map[string]bool{"splices": false, "prefix runs": true} {
+		b.Run(name, func(b *testing.B) {
+			run, bytes := editing290(runs)
+			b.SetBytes(int64(bytes))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
 // editing290 returns what checks and applies the edits of a batch, and how many bytes that has.
-func editing290() (run func() error, bytes int) {
+func editing290(runs bool) (run func() error, bytes int) {
+	const prefix = "2026-01-02T03:04:05Z [1] "
 	batch := fullBatch()
 	var e editor
-	for i := range batch.Len() {
-		e.splice(uint64(i)+1, 0, 0, "2026-01-02T03:04:05Z [1] ")
+	if runs {
+		e.edits.FirstSeq = 1
+		e.edits.PrefixCounts, e.edits.PrefixLengths, e.edits.PrefixData = []uint32{uint32(batch.Len())}, []uint32{uint32(len(prefix))}, []byte(prefix)
+	} else {
+		for i := range batch.Len() {
+			e.splice(uint64(i)+1, 0, 0, prefix)
+		}
 	}
 	out := output{emit: func(*record.Batch) error { return nil }}
 	return func() error {
@@ -194,20 +204,22 @@ func editing290() (run func() error, bytes int) {
 		if err != nil {
 			return err
 		}
-		return apply(&out, batch, 1, c)
+		return apply(&out, batch, 1, c, &prefixes{columns: &e.edits})
 	}, len(batch.Data)
 }
 
 // TestEditAllocations: an edit costs no allocation; the batches that records are written to are all.
 func TestEditAllocations(t *testing.T) {
 	const most = 8
-	run, _ := editing290()
-	got := testing.AllocsPerRun(100, func() {
-		if err := run(); err != nil {
-			t.Fatal(err)
+	for _, runs := range []bool{false, true} {
+		run, _ := editing290(runs)
+		got := testing.AllocsPerRun(100, func() {
+			if err := run(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > most {
+			t.Errorf("the edits of a batch cost %v allocations, more than %d; prefix runs: %v", got, most, runs)
 		}
-	})
-	if got > most {
-		t.Errorf("the edits of a batch cost %v allocations, more than %d", got, most)
 	}
 }

@@ -122,6 +122,9 @@ func (c *cursor) leftovers() error {
 // check finds edits that do not fit the records first to last, whose lengths length tells. After it, apply fails only
 // when its output does, so a malformed Result leaves nothing behind.
 func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) int) error {
+	if err := checkPrefixes(edits, first, last); err != nil {
+		return err
+	}
 	c, err := newCursor(edits)
 	if err != nil {
 		return err
@@ -158,8 +161,11 @@ func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) in
 }
 
 // apply writes a batch with its edits to out. first is the batch's first sequence number; the cursor is at the first
-// edit of this batch or of a later one, and is left at the first edit of a later one.
-func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
+// edit of this batch or of a later one, and is left at the first edit of a later one. So are the prefixes.
+func apply(out *output, batch *record.Batch, first uint64, c *cursor, p *prefixes) error {
+	if p.left() {
+		return applyPrefixed(out, batch, first, c, p)
+	}
 	if !c.valid || c.current.seq >= first+uint64(batch.Len()) {
 		return out.pass(batch)
 	}
@@ -178,7 +184,7 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 		}
 		now += batch.Elapsed(i, i+1)
 		r := record.Record{Flags: record.Flags(batch.Flags[i]), Time: now, Text: batch.Text(i)}
-		if err := applyRecord(out, batch.Step, r, c); err != nil {
+		if err := applyRecord(out, batch.Step, r, nil, c); err != nil {
 			return err
 		}
 		i++
@@ -186,13 +192,36 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 	return nil
 }
 
-// applyRecord writes the record of the current edit with all its edits, in the order that the protocol fixes: splices, a drop, inserts. Its bytes
-// go straight to the batch being built.
-func applyRecord(out *output, step string, r record.Record, c *cursor) error {
+// applyPrefixed is apply while there are prefixes: most records get one.
+func applyPrefixed(out *output, batch *record.Batch, first uint64, c *cursor, p *prefixes) error {
+	for i, r := range batch.All {
+		prefix := p.next()
+		if c.valid && c.current.seq == first+uint64(i) {
+			if err := applyRecord(out, batch.Step, r, prefix, c); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := out.begin(batch.Step, r.Time); err != nil {
+			return err
+		}
+		out.append(prefix)
+		out.append(r.Text)
+		if err := out.end(r.Flags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyRecord writes the record of the current edit with all its edits, in the order that the protocol fixes: its prefix,
+// splices, a drop, inserts. Its bytes go straight to the batch being built.
+func applyRecord(out *output, step string, r record.Record, prefix []byte, c *cursor) error {
 	seq := c.current.seq
 	if err := out.begin(step, r.Time); err != nil {
 		return err
 	}
+	out.append(prefix)
 	position := uint32(0)
 	for ; c.atOp(seq, pluginv1.Op_OP_SPLICE); c.advance() {
 		out.append(r.Text[position:c.current.offset])

@@ -112,6 +112,7 @@ func (s *stage) openMessage() *pluginv1.Open {
 		NextSeq:       s.acked + 1,
 		Checkpoint:    s.checkpoint,
 		WindowBatches: protocol.WindowBatches,
+		PrefixRuns:    true,
 	}
 	if s.NeedsSecrets {
 		for _, v := range j.Secrets {
@@ -220,8 +221,9 @@ func (s *stage) apply(result *pluginv1.Result) error {
 	if err != nil {
 		return err
 	}
+	p := prefixes{columns: result.GetEdits()}
 	for _, b := range batches {
-		if err := apply(&s.output, b.batch, b.first, c); err != nil {
+		if err := apply(&s.output, b.batch, b.first, c, &p); err != nil {
 			return err
 		}
 		s.through = s.window.remove(1)
