@@ -18,6 +18,11 @@ type Form struct {
 	// Word says that the text counts only as a word: with no letter, digit or underscore right before or after it. A
 	// word has at most MaxWordBytes.
 	Word bool
+	// Fold says that hexadecimal digits that are letters match in either case.
+	Fold bool
+	// Before and After take in one more character of the base64 alphabets on that side of the text, if one stands there.
+	// Pad takes in every '=' that follows after that.
+	Before, After, Pad bool
 }
 
 // MaxWordBytes is the length of the longest Form that is a Word.
