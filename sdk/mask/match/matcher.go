@@ -18,6 +18,11 @@ type Form struct {
 	// Word says that the text counts only as a word: with no letter, digit or underscore right before or after it. A
 	// word has at most MaxWordBytes.
 	Word bool
+	// Fold says that the hexadecimal digits of Text match in either case.
+	Fold bool
+	// Before and After say that a match takes in one more character of base64's alphabets on that side, and Pad that it
+	// then takes in every '=' that follows.
+	Before, After, Pad bool
 }
 
 // MaxWordBytes is the length of the longest Form that is a Word.
