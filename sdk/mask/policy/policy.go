@@ -50,6 +50,9 @@ type Options struct {
 type Selection struct {
 	// Lines are the forms that can occur in a line, Texts those that can in a text of several lines.
 	Lines, Texts []match.Form
+	// Sequences are the lines of values of several lines, trimmed and in order, where a line is too short to be masked by
+	// itself. It is where it follows on the one before.
+	Sequences [][][]byte
 	// Notes are for the operator, at most one about each variable and kind of gap.
 	Notes []Note
 }
