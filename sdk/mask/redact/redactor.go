@@ -76,6 +76,9 @@ func (r *Redactor) Add(forms []match.Form) {
 	r.parts = append(r.parts, part{from, match.New(r.forms[from:])})
 }
 
+// Forms returns all forms. They are not to be changed.
+func (r *Redactor) Forms() []match.Form { return r.forms }
+
 // Line returns the parts of a whole line to take out, in order. The first exempt bytes, which are no control sequences, are
 // left as they are.
 func (r *Redactor) Line(line []byte, exempt int) []Cut {

@@ -2,10 +2,12 @@ package detect_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/podrunner/runner/plugins/processor-sanitize/internal/detect"
+	"github.com/podrunner/runner/sdk/mask/match"
 )
 
 // found puts brackets around what detectors find.
@@ -14,7 +16,9 @@ func found(text string, detectors ...detect.Detector) string {
 	at := 0
 	set := detect.NewSet(detectors)
 	set.Look([]byte(text))
-	for _, s := range set.Find(nil, []byte(text)) {
+	spans := set.Find(nil, []byte(text))
+	slices.SortFunc(spans, func(a, b match.Span) int { return a.Start - b.Start })
+	for _, s := range spans {
 		b.WriteString(text[at:s.Start] + "[" + text[s.Start:s.End] + "]")
 		at = s.End
 	}
