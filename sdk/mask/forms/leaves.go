@@ -1,0 +1,119 @@
+package forms
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxDepth bounds how deep texts in one another are looked at: JSON in a string of JSON.
+const maxDepth = 4
+
+// Leaves returns the secrets that stand in a text that has a structure: strings of JSON under keys that look sensitive,
+// values of such keys in lines like KEY=value and key: value, and passwords of URLs. A leaf may have several lines. The
+// same text always has the same leaves, in the same order.
+func Leaves(text []byte) [][]byte {
+	var l leaves
+	l.text(string(text), 0)
+	return distinctBytes(l)
+}
+
+// leaves gathers them.
+type leaves [][]byte
+
+func (l *leaves) add(leaf string) { *l = append(*l, bytes.TrimSpace([]byte(leaf))) }
+
+// text adds the leaves of a text of any structure.
+func (l *leaves) text(text string, depth int) {
+	text = strings.TrimSpace(text)
+	if depth == maxDepth || text == "" {
+		return
+	}
+	var value any
+	if strings.ContainsRune(`{["`, rune(text[0])) && json.Unmarshal([]byte(text), &value) == nil {
+		l.json(value, depth == 0 && text[0] == '"', depth)
+		return
+	}
+	if !strings.Contains(text, "\n") {
+		for _, password := range Passwords(text) {
+			l.add(password)
+		}
+		return
+	}
+	for line := range strings.Lines(text) {
+		if m := assignment.FindStringSubmatch(line); m != nil {
+			l.assigned(m[1], m[2], depth)
+		}
+	}
+}
+
+// assignment is a line of a file of environment variables, of YAML, of an INI or a properties file.
+var assignment = regexp.MustCompile(`^\s*(?:- +)?(?:export +)?["']?([A-Za-z0-9_.-]+)["']?\s*[:=]\s*(\S.*?)\s*$`)
+
+// assigned adds what stands behind a key in a line.
+func (l *leaves) assigned(key, value string, depth int) {
+	if inner, ok := Unquoted([]byte(value)); ok {
+		value = string(inner)
+	}
+	if looksSensitive(key, false) {
+		l.add(value)
+	}
+	l.text(value, depth+1)
+}
+
+// json adds the strings of a value of JSON. sensitive says that the key that it stands under looks so.
+func (l *leaves) json(value any, sensitive bool, depth int) {
+	switch value := value.(type) {
+	case string:
+		if sensitive {
+			l.add(value)
+		}
+		l.text(value, depth+1)
+	case []any:
+		for _, v := range value {
+			l.json(v, sensitive, depth)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			l.json(value[key], looksSensitive(key, sensitive), depth)
+		}
+	}
+}
+
+var (
+	// word finds the words of a key: accessKey, access_key, ACCESS-KEY.
+	word = regexp.MustCompile(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+
+	sensitiveWords = []string{
+		"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys", "apikey",
+		"credential", "credentials", "auth", "authorization", "bearer", "cookie", "session", "jwt", "signature", "sig", "sas",
+		"pin", "otp", "salt", "pat", "webhook", "dsn", "connection", "private",
+	}
+	// harmlessWords end the keys of what stands beside secrets and all over logs: token_uri, key_id, auth_type.
+	harmlessWords = []string{
+		"uri", "url", "id", "type", "name", "user", "username", "email", "host", "hostname", "port", "region", "scope",
+		"scopes", "algorithm", "alg", "version", "issuer", "audience", "expiry", "expires", "expiration", "path", "file",
+	}
+)
+
+// looksSensitive reports whether the value of a key is likely to be a secret. inherited is what was said of the key of
+// the object that it is in.
+func looksSensitive(key string, inherited bool) bool {
+	words := word.FindAllString(key, -1)
+	if len(words) == 0 {
+		return inherited
+	}
+	for i, w := range words {
+		words[i] = strings.ToLower(w)
+	}
+	if slices.Contains(harmlessWords, words[len(words)-1]) {
+		return false
+	}
+	return inherited || slices.ContainsFunc(words, func(w string) bool {
+		return slices.Contains(sensitiveWords, w) ||
+			strings.HasSuffix(w, "password") || strings.HasSuffix(w, "secret") || strings.HasSuffix(w, "token") || strings.HasSuffix(w, "key")
+	})
+}
