@@ -11,6 +11,7 @@ import (
 
 	"github.com/podrunner/runner/plugins/processor-sanitize/internal/sequence"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/forms"
 	"github.com/podrunner/runner/sdk/mask/redact"
 	"github.com/podrunner/runner/sdk/sdktest"
 )
@@ -179,6 +180,19 @@ func TestConfigurationIsChecked(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+func TestWithout(t *testing.T) {
+	lines := sdktest.Lines(secretValue+" 68756e746572322d5a713831", "aHVudGVyMi1acTgx")
+	job := jobWith(secretValue)
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** **********", "**********")
+	job.Config = map[string]any{"without": []string{"hex", "wrapped"}}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** 68756e746572322d5a713831", "**********")
+	for _, kind := range forms.Encodings() {
+		if got := sdktest.Validate(t, plugin, map[string]any{"without": []string{kind.String()}}); len(got) > 0 {
+			t.Errorf("without %v: %+v", kind, got)
+		}
 	}
 }
 
