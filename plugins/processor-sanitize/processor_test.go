@@ -221,7 +221,7 @@ func TestDamagedCheckpointsAreRefused(t *testing.T) {
 	}
 	p.streams = []*stream{{
 		from: origin{"job", sdk.Stdout}, mode: heading, head: []byte("hea"), held: []heldLine{{[]byte("ab12"), 7}},
-		run: p.rows.Step(p.rows.Step(sequenceStart, []byte("ab12")), []byte("cd34")), key: 3,
+		run: p.rows.Step(p.rows.Step(sequenceStart, []byte("ab12")), []byte("cd34")), key: 3, until: "to-ken-1",
 	}}
 	good, err := p.Checkpoint()
 	if err != nil {

@@ -142,7 +142,7 @@ func TestAddedMasksHaveLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Restore(saved); err != nil || string(again.masked(origin{}, []byte("a dynamic-77 b"))) != "a ********** b" {
+	if err := again.Restore(saved); err != nil || string(again.masked(&stream{}, []byte("a dynamic-77 b"))) != "a ********** b" {
 		t.Errorf("restore: %v", err)
 	}
 	if err := p.add(t.Context(), []byte(strings.Repeat("long", maxAddedBytes))); err == nil {
@@ -170,6 +170,33 @@ func TestDirectivesStayWhole(t *testing.T) {
 		"the **********",
 		"::**********-**********-var **********=v",
 	)
+}
+
+func TestStoppedDirectives(t *testing.T) {
+	run(t, jobWith("key-name"), append(sdktest.Lines(
+		"::stop-commands::to-ken-1", "::add-mask::dyn-1234", "::set-outcome-var key-name=dyn-1234", "::to-ken-1::", "::add-mask::dyn-1234", "dyn-1234",
+	), stderr("::stop-commands::to-ken-2"), stderr("::add-mask::dyn-5678"), stderr("dyn-5678")),
+		"::stop-commands::to-ken-1", "::add-mask::dyn-1234", "::set-outcome-var **********=dyn-1234", "::to-ken-1::", redact.Mask,
+		"::stop-commands::to-ken-2", redact.Mask)
+	run(t, sdktest.Job{}, []sdktest.Line{
+		{Step: "init", Text: "::stop-commands::to-ken-1"}, {Step: "job", Text: "::add-mask::dyn-1234"}, {Step: "job", Text: "dyn-1234"},
+	}, "::stop-commands::to-ken-1", redact.Mask)
+}
+
+func TestOutcomeFile(t *testing.T) {
+	s := &stream{from: origin{"job", sdk.Stderr + 1}}
+	p, err := start(t.Context(), sdk.Job{Secrets: []sdk.Secret{{Key: "K", Value: []byte("token")}}}, config{MinLength: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ line, want string }{
+		{"token=token", "token=**********"}, {"token<<token", "token<<token"}, {"token=x", "**********=x"}, {"token", "token"}, {"token=x", "token=x"},
+	} {
+		if got := string(p.masked(s, []byte(c.line))); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.line, got, c.want)
+		}
+		s.follow([]byte(c.line))
+	}
 }
 
 func TestKeys(t *testing.T) {
