@@ -225,7 +225,7 @@ func TestLeaves(t *testing.T) {
 	}{
 		{"a token", "tok3n", nil},
 		{"keys", `{"user": "deployer", "password": "p-1", "n": {"apiKey": "k-2", "ACCESS_TOKEN": "t-3"}}`, []string{"t-3", "k-2", "p-1"}},
-		{"an object under a key", `{"auths": {"x": "y"}, "auth": {"registry": {"blob": "b-1", "email": "e@x"}}}`, []string{"b-1"}},
+		{"a collection", `{"tokens": {"registry": {"blob": "b-1", "email": "e@x"}}, "auth": {"mode": "m"}}`, []string{"b-1"}},
 		{"what stands beside secrets", `{"token_uri": "https://x/y", "private_key_id": "12", "private_key": "PEM"}`, []string{"PEM"}},
 		{"an array", `[{"secrets": ["s-1", "s-2"]}]`, []string{"s-1", "s-2"}},
 		{"JSON in JSON", `{"config": "{\"password\": \"p-1\"}"}`, []string{"p-1"}},
