@@ -226,6 +226,22 @@ func TestWritings(t *testing.T) {
 	}
 }
 
+// TestManyLines: of a value of many lines, those are looked for as one text that are not masked by themselves, with the
+// lines around them.
+func TestManyLines(t *testing.T) {
+	lines := []string{"{", "a-line-00", "a-line-01", "a-line-02", "ab", "}", "a-line-03", "a-line-04", "a-line-05", "a-line-06", "x"}
+	var joined []string
+	for _, f := range shown(choose(t, 4, secret(strings.Join(lines, "\n"))).Lines) {
+		if strings.Contains(f, " ") {
+			joined = append(joined, f)
+		}
+	}
+	want := []string{"{ a-line-00", "a-line-02 ab } a-line-03", "a-line-06 x"}
+	if d := cmp.Diff(want, joined); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // TestSequences: lines that are not masked by themselves are in one.
 func TestSequences(t *testing.T) {
 	shown := func(secrets ...policy.Secret) (list []string) {
