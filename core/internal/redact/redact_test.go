@@ -101,9 +101,14 @@ func TestValuesOfSeveralJobs(t *testing.T) {
 	r.Always("two-and-three")
 	kept := of("and-three-four")
 	r.Set(of("one-two-and"), kept, of("the-same"), of("the-same"), &job.Job{})
+	r.Always("three") // part of a value of a job
 	const text = "x one-two-and-three-four y the-same"
 	if got, want := r.String(text), "x "+redact.Mask+" y "+redact.Mask; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Set(of("-two-and-three-four"), of("three"), of("two"))
+	if got, want := r.String(text), "x one"+redact.Mask+" y the-same"; got != want {
+		t.Errorf("with values in one another: got %q, want %q", got, want)
 	}
 	r.Set(kept)
 	if got, want := r.String(text), "x one-"+redact.Mask+" y the-same"; got != want {

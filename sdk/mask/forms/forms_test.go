@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -224,7 +225,7 @@ func TestLeaves(t *testing.T) {
 	}{
 		{"a token", "tok3n", nil},
 		{"keys", `{"user": "deployer", "password": "p-1", "n": {"apiKey": "k-2", "ACCESS_TOKEN": "t-3"}}`, []string{"t-3", "k-2", "p-1"}},
-		{"an object under a key", `{"auths": {"x": "y"}, "auth": {"registry": {"blob": "b-1", "email": "e@x"}}}`, []string{"b-1"}},
+		{"a collection", `{"tokens": {"registry": {"blob": "b-1", "email": "e@x"}}, "auth": {"mode": "m"}}`, []string{"b-1"}},
 		{"what stands beside secrets", `{"token_uri": "https://x/y", "private_key_id": "12", "private_key": "PEM"}`, []string{"PEM"}},
 		{"an array", `[{"secrets": ["s-1", "s-2"]}]`, []string{"s-1", "s-2"}},
 		{"JSON in JSON", `{"config": "{\"password\": \"p-1\"}"}`, []string{"p-1"}},
@@ -283,18 +284,18 @@ func FuzzForms(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 4096 {
+		if len(text) > 512 {
 			return
 		}
 		before := bytes.Clone(text)
 		for kind := forms.Plain; kind <= forms.Wrapped; kind++ {
 			list, ok := forms.Of(text, kind, room*64)
-			if n := size(list); !ok || n > 4096+len(text)*1024 {
+			if n := size(list); !ok || n > 4096+len(text)*512 {
 				t.Errorf("%s has %d bytes in %d forms", kind, n, len(list))
 			}
 			again, _ := forms.Of(text, kind, room*64)
-			if d := cmp.Diff(list, again); d != "" {
-				t.Errorf("%s is another time:\n%s", kind, d)
+			if !reflect.DeepEqual(list, again) {
+				t.Errorf("%s is another one the second time", kind)
 			}
 			seen := map[string]bool{}
 			for _, form := range list {
@@ -305,8 +306,8 @@ func FuzzForms(f *testing.F) {
 				seen[key] = true
 			}
 		}
-		if d := cmp.Diff(forms.Leaves(text), forms.Leaves(text)); d != "" {
-			t.Errorf("the leaves are others:\n%s", d)
+		if !reflect.DeepEqual(forms.Leaves(text), forms.Leaves(text)) {
+			t.Error("the leaves are others the second time")
 		}
 		forms.Tails(text)
 		forms.Joins(forms.Lines(text), true)

@@ -34,7 +34,7 @@ func (l *leaves) text(text string, depth int) {
 	}
 	var value any
 	if strings.ContainsRune(`{["`, rune(text[0])) && json.Unmarshal([]byte(text), &value) == nil {
-		l.json(value, depth == 0 && text[0] == '"', depth)
+		l.json(value, depth == 0 && text[0] == '"', false, depth)
 		return
 	}
 	if !strings.Contains(text, "\n") {
@@ -58,14 +58,15 @@ func (l *leaves) assigned(key, value string, depth int) {
 	if inner, ok := Unquoted([]byte(value)); ok {
 		value = string(inner)
 	}
-	if looksSensitive(key, false) {
+	if sensitive, _ := judge(key, false); sensitive {
 		l.add(value)
 	}
 	l.text(value, depth+1)
 }
 
-// json adds the strings of a value of JSON. sensitive says that the key that it stands under looks so.
-func (l *leaves) json(value any, sensitive bool, depth int) {
+// json adds the strings of a value of JSON. sensitive says that the key that it stands under looks so, inherited that it
+// stands in a collection of such.
+func (l *leaves) json(value any, sensitive, inherited bool, depth int) {
 	switch value := value.(type) {
 	case string:
 		if sensitive {
@@ -74,11 +75,12 @@ func (l *leaves) json(value any, sensitive bool, depth int) {
 		l.text(value, depth+1)
 	case []any:
 		for _, v := range value {
-			l.json(v, sensitive, depth)
+			l.json(v, sensitive, inherited, depth)
 		}
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(value)) {
-			l.json(value[key], looksSensitive(key, sensitive), depth)
+			sensitive, collection := judge(key, inherited)
+			l.json(value[key], sensitive, collection, depth)
 		}
 	}
 }
@@ -88,10 +90,13 @@ var (
 	word = regexp.MustCompile(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 
 	sensitiveWords = []string{
-		"password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets", "token", "tokens", "key", "keys", "apikey",
-		"credential", "credentials", "auth", "authorization", "bearer", "cookie", "session", "jwt", "signature", "sig", "sas",
-		"pin", "otp", "salt", "pat", "webhook", "dsn", "connection", "private",
+		"passwd", "passphrase", "pass", "pwd", "credential", "auth", "authorization", "bearer", "cookie", "session", "jwt",
+		"signature", "sig", "sas", "pin", "otp", "salt", "pat", "webhook", "dsn", "connection", "private",
 	}
+	// sensitiveEnds end words, such as apikey.
+	sensitiveEnds = []string{"password", "secret", "token", "key"}
+	// collections are the words for several secrets. In an object under one, keys are the names of secrets.
+	collections = []string{"passwords", "secrets", "tokens", "keys", "credentials"}
 	// harmlessWords end the keys of what stands beside secrets and all over logs: token_uri, key_id, auth_type.
 	harmlessWords = []string{
 		"uri", "url", "id", "type", "name", "user", "username", "email", "host", "hostname", "port", "region", "scope",
@@ -99,21 +104,19 @@ var (
 	}
 )
 
-// looksSensitive reports whether the value of a key is likely to be a secret. inherited is what was said of the key of
-// the object that it is in.
-func looksSensitive(key string, inherited bool) bool {
+// judge reports whether the value of a key is likely to be a secret, and whether it is a collection of secrets. inherited
+// says that the key is in such a collection.
+func judge(key string, inherited bool) (sensitive, collection bool) {
 	words := word.FindAllString(key, -1)
-	if len(words) == 0 {
-		return inherited
-	}
+	sensitive, collection = inherited, inherited
 	for i, w := range words {
-		words[i] = strings.ToLower(w)
+		w = strings.ToLower(w)
+		if i == len(words)-1 && slices.Contains(harmlessWords, w) {
+			return false, false
+		}
+		ends := func(end string) bool { return strings.HasSuffix(w, end) }
+		collection = collection || slices.Contains(collections, w)
+		sensitive = sensitive || collection || slices.Contains(sensitiveWords, w) || slices.ContainsFunc(sensitiveEnds, ends)
 	}
-	if slices.Contains(harmlessWords, words[len(words)-1]) {
-		return false
-	}
-	return inherited || slices.ContainsFunc(words, func(w string) bool {
-		return slices.Contains(sensitiveWords, w) ||
-			strings.HasSuffix(w, "password") || strings.HasSuffix(w, "secret") || strings.HasSuffix(w, "token") || strings.HasSuffix(w, "key")
-	})
+	return sensitive, collection
 }

@@ -3,7 +3,6 @@ package forms
 import (
 	"bytes"
 	"regexp"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -70,11 +69,13 @@ func Unquoted(text []byte) (inner []byte, ok bool) {
 	return inner, len(inner) > 0
 }
 
-// distinctBytes returns each of a few texts once, in their order.
+// distinctBytes returns each of some texts once, in their order.
 func distinctBytes(texts [][]byte) [][]byte {
 	var list [][]byte
+	seen := map[string]bool{}
 	for _, t := range texts {
-		if !slices.ContainsFunc(list, func(other []byte) bool { return bytes.Equal(t, other) }) {
+		if !seen[string(t)] {
+			seen[string(t)] = true
 			list = append(list, t)
 		}
 	}

@@ -32,7 +32,7 @@ func wrapped(e *emitter, text string) {
 	}
 	for _, end := range ends {
 		input := text + end
-		for at := 0; at < len(text); at += dumpColumns {
+		for at := 0; at < len(text) && e.room >= 0; at += dumpColumns {
 			e.dump(at, input[at:min(at+dumpColumns, len(input))])
 		}
 	}

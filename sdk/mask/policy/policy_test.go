@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -225,6 +226,22 @@ func TestWritings(t *testing.T) {
 	}
 }
 
+// TestManyLines: of a value of many lines, those are looked for as one text that are not masked by themselves, with the
+// lines around them.
+func TestManyLines(t *testing.T) {
+	lines := []string{"{", "a-line-00", "a-line-01", "a-line-02", "ab", "}", "a-line-03", "a-line-04", "a-line-05", "a-line-06", "x"}
+	var joined []string
+	for _, f := range shown(choose(t, 4, secret(strings.Join(lines, "\n"))).Lines) {
+		if strings.Contains(f, " ") {
+			joined = append(joined, f)
+		}
+	}
+	want := []string{"{ a-line-00", "a-line-02 ab } a-line-03", "a-line-06 x"}
+	if d := cmp.Diff(want, joined); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // TestSequences: lines that are not masked by themselves are in one.
 func TestSequences(t *testing.T) {
 	shown := func(secrets ...policy.Secret) (list []string) {
@@ -294,8 +311,8 @@ func FuzzSelect(f *testing.F) {
 			return
 		}
 		again, _ := policy.Select(secrets, options)
-		if d := cmp.Diff(s, again); d != "" {
-			t.Errorf("another time it is\n%s", d)
+		if !reflect.DeepEqual(s, again) {
+			t.Error("the second time it is another one")
 		}
 		for _, form := range s.Lines {
 			if bytes.IndexByte(form.Text, '\n') >= 0 || len(form.Text) == 0 || form.Word && len(form.Text) > match.MaxWordBytes {
