@@ -34,9 +34,9 @@ func newHeirs(t *testing.T) *heirs {
 }
 
 // run starts a runner of a name, with settings for the block deliver.
-func (h *heirs) run(name string, concurrency int, deliver string) *runner.Runner {
+func (h *heirs) run(name string, concurrency int, deliver string, env ...string) *runner.Runner {
 	h.t.Helper()
-	return runner.Start(h.t, runner.Options{Root: root, Env: []string{"KUBECONFIG=" + h.kubeconfig}, Config: fmt.Sprintf(`
+	return runner.Start(h.t, runner.Options{Root: root, Env: append(env, "KUBECONFIG="+h.kubeconfig), Config: fmt.Sprintf(`
 runner {
   name        = %q
   concurrency = %d
