@@ -28,6 +28,16 @@ const (
 	KnownFlags = Stderr | Partial | Outcome
 )
 
+// In reports whether any of the records whose flags are given has one of these.
+func (f Flags) In(flags []byte) bool {
+	for _, b := range flags {
+		if Flags(b)&f != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Record is one line of output without its LF, or one piece of a long line. Text is as the job wrote it: any bytes but
 // LF.
 type Record struct {
