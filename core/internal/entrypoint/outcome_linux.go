@@ -121,7 +121,7 @@ func (s *step) offerOutcome(path string, env []string) ([]string, error) {
 	if path == "" {
 		return env, nil
 	}
-	text := ""
+	var text string
 	if has(env, OutcomeVariable) {
 		text = fmt.Sprintf("the step has a variable %s of its own, so there is no outcome file; outcome variables can be printed", OutcomeVariable)
 	} else if file, err := newOutcomeFile(path); err != nil {
