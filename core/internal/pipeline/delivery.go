@@ -215,8 +215,6 @@ type chunker struct {
 	// lines counts those that have come, without core's own about the delivery, passed says that those of the hole are counted.
 	lines  uint64
 	passed bool
-	// sent says that a line has been put into a chunk.
-	sent bool
 	// told is the progress.
 	told Progress
 }
@@ -357,10 +355,8 @@ func (c *chunker) own(text []byte) {
 	c.current.Lines = append(c.current.Lines, text)
 	c.current.bytes += len(text)
 	c.current.last = max(c.lines, c.options.Lines)
-	first := !c.sent
-	c.sent = true
 	c.next++
-	if first || len(c.current.Lines) == maxChunkLines {
+	if c.next == 2 || len(c.current.Lines) == maxChunkLines {
 		c.cut()
 	}
 }

@@ -55,12 +55,15 @@ func TestOpsLevelJobs(t *testing.T) {
 	add(opsleveltest.Job{InitCommands: []string{"set +xv", "exit 4"}, Commands: []string{"echo never"}}, "failed",
 		"[runner] failed (init_failed): the init commands ended with exit code 4; the commands were not run\n[runner] Look at the end of the lines of the step init.\n")
 	add(opsleveltest.Job{Commands: []string{"set +xv", `printf '\377\000binary\n'`}}, "success", "\xff\x00binary\n")
+	// A trace's parent differs each time: the job says whether it has one.
+	add(opsleveltest.Job{Commands: []string{"set +xv", `echo "$TRACEPARENT" | grep -cE '^00-[0-9a-f]{32}-[0-9a-f]{16}-01$'`}}, "success", "1\n")
 	for i := len(jobs); i < 20; i++ {
 		add(opsleveltest.Job{Commands: []string{"set +xv", fmt.Sprintf("seq %d; echo job %d", i*10, i)}}, "success", seq(i*10)+fmt.Sprintf("job %d\n", i))
 	}
 	ids := api.Add(jobs...)
 
-	r := s.opslevel("e2e", api)
+	// Nobody collects the traces, which is no matter to the jobs.
+	r := s.opslevel("e2e", api, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1")
 	r.AwaitReady()
 	runner.Eventually(t, "all jobs are over", func() bool { r.Lives(); return api.Complete() })
 	for i, id := range ids {
@@ -82,9 +85,9 @@ func TestOpsLevelJobs(t *testing.T) {
 }
 
 // opslevel starts a runner that takes its jobs from an API.
-func (s *space) opslevel(name string, api *opsleveltest.Server) *runner.Runner {
+func (s *space) opslevel(name string, api *opsleveltest.Server, env ...string) *runner.Runner {
 	s.t.Helper()
-	return runner.Start(s.t, runner.Options{Root: root, Env: []string{"KUBECONFIG=" + s.kubeconfig()}, Config: fmt.Sprintf(`
+	return runner.Start(s.t, runner.Options{Root: root, Env: append(env, "KUBECONFIG="+s.kubeconfig()), Config: fmt.Sprintf(`
 runner {
   name        = %q
   concurrency = 5

@@ -90,6 +90,16 @@ func (n *node) start(e *Executor, j *job.Job, steps map[string]stepFunc) executo
 	return r
 }
 
+// startLasting is start for a test about jobs that another runner takes over.
+func (n *node) startLasting(e *Executor, j *job.Job, steps map[string]stepFunc) executor.Lasting {
+	n.t.Helper()
+	r, ok := n.start(e, j, steps).(executor.Lasting)
+	if !ok {
+		n.t.Fatal("the run does not last")
+	}
+	return r
+}
+
 // runPod is the kubelet.
 func (n *node) runPod(name string, steps map[string]stepFunc) {
 	n.t.Helper()

@@ -227,13 +227,13 @@ func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	n, first := newNode(t)
 	goOn := make(chan struct{})
-	r := n.start(first, withInit(), map[string]stepFunc{
+	r := n.startLasting(first, withInit(), map[string]stepFunc{
 		"init": prints(0, "a", "b"),
 		"job": func(orders <-chan struct{}, w *spool.Writer) {
 			<-goOn
 			prints(0, "c", "d")(orders, w)
 		},
-	}).(executor.Lasting)
+	})
 	batch, err := r.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -269,12 +269,12 @@ func TestTakeOver(t *testing.T) {
 func TestTakeOverWithoutTheBeginning(t *testing.T) {
 	t.Parallel()
 	n, first := newNode(t)
-	r := n.start(first, withInit(), map[string]stepFunc{
+	r := n.startLasting(first, withInit(), map[string]stepFunc{
 		"init": prints(0, "a", "b"),
 		"job": func(_ <-chan struct{}, w *spool.Writer) {
 			printMany(w, 1000, 30<<10) // more than a segment or two
 		},
-	}).(executor.Lasting)
+	})
 	var read uint64
 	for read < 900 {
 		batch, err := r.Next(t.Context())
@@ -313,10 +313,10 @@ func TestTakeOverWithoutTheBeginning(t *testing.T) {
 func TestTakeOverBehindAStep(t *testing.T) {
 	t.Parallel()
 	n, first := newNode(t)
-	r := n.start(first, withInit(), map[string]stepFunc{
+	r := n.startLasting(first, withInit(), map[string]stepFunc{
 		"init": func(_ <-chan struct{}, w *spool.Writer) { printMany(w, 400, 30<<10) },
 		"job":  prints(0, "a", "b", "c"),
-	}).(executor.Lasting)
+	})
 	var read uint64
 	for read < 401 {
 		batch, err := r.Next(t.Context())
@@ -348,10 +348,10 @@ func TestTakeOverBehindAStep(t *testing.T) {
 func TestTaken(t *testing.T) {
 	t.Parallel()
 	n, first := newNode(t)
-	r := n.start(first, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+	r := n.startLasting(first, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
 		<-orders
 		prints(1, "a")(orders, w)
-	}}).(executor.Lasting)
+	}})
 	awaitRunning(r)
 	n.change(func(pod *corev1.Pod) {
 		pod.Annotations[annotationRunner], pod.Annotations[annotationInstance] = "runner-2", "instance-2"
