@@ -29,7 +29,6 @@ func (s *source) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLi
 	if len(logs.Lines) == 0 {
 		return nil, nil // the API refuses an empty chunk
 	}
-	s.former(h)
 	r := s.jobs.open(logs.Job, h.Runner)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -145,6 +145,31 @@ func TestRefusedLines(t *testing.T) {
 			t.Errorf("the log is %q", job.Log())
 		}
 	})
+	t.Run("a search that breaks off goes on", func(t *testing.T) {
+		t.Parallel()
+		s := newAPI(t, opsleveltest.Options{RefuseLine: bad})
+		ids := s.Add(simple("a"))
+		s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
+			if r.Operation == appends && r.Number == 3 { // the whole is refused, the first half is there
+				return &opsleveltest.Fault{Status: 500}
+			}
+			return nil
+		})
+		r := run(t, s, sdktest.SourceOptions{}, nil)
+		offer := r.Offer()
+		logs := logsOf(offer, 1, "a", "b", "c", "bad")
+		if _, err := r.AppendLogs(t.Context(), logs); err == nil {
+			t.Fatal("the call has worked")
+		}
+		refused, err := r.AppendLogs(t.Context(), logs)
+		must(t, err)
+		if len(refused) != 1 || refused[0].FirstLine != 4 {
+			t.Errorf("refused: %+v", refused)
+		}
+		if job, _ := s.Job(ids[0]); job.Log() != "a\nb\nc\n" {
+			t.Errorf("the log is %q", job.Log())
+		}
+	})
 	t.Run("the job, not a line", func(t *testing.T) {
 		t.Parallel()
 		s := newAPI(t, opsleveltest.Options{})

@@ -17,8 +17,9 @@ type taken struct {
 type jobs struct {
 	mu   sync.Mutex
 	list map[sdk.JobKey]*running
-	// stashed are jobs that core has not got yet, because its stream broke at the wrong moment.
+	// stashed are jobs that core has not got yet, because its stream broke at the wrong moment; news says that there is one.
 	stashed []*taken
+	news    chan struct{}
 }
 
 // running is what is known of a job beside its handle. It is nothing that can't be done without: another process begins
@@ -33,7 +34,7 @@ type running struct {
 	maybe bool
 }
 
-func newJobs() *jobs { return &jobs{list: map[sdk.JobKey]*running{}} }
+func newJobs() *jobs { return &jobs{list: map[sdk.JobKey]*running{}, news: make(chan struct{}, 1)} }
 
 // open returns what is known of a job that core has, making it known first if need be.
 func (j *jobs) open(key sdk.JobKey, runner string) *running {
@@ -72,6 +73,10 @@ func (j *jobs) stash(t *taken) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.stashed = append(j.stashed, t)
+	select {
+	case j.news <- struct{}{}:
+	default:
+	}
 }
 
 // unstash returns the oldest job that is kept, nil when there is none.

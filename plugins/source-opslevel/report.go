@@ -16,7 +16,9 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 	if err != nil {
 		return err
 	}
-	s.former(h)
+	if h.Name == s.name { // it was this one before it was started anew, and is unregistered with it
+		s.runners.former(h.Runner)
+	}
 	r := s.jobs.open(report.Job, h.Runner)
 	r.mu.Lock()
 	defer r.mu.Unlock()

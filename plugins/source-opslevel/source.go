@@ -84,10 +84,23 @@ func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
 			s.troubled = ""
 			pause.Reset()
 		}
-		if !found && !sdk.Pause(ctx, wait) {
+		if !found && !s.rest(ctx, wait) {
 			return nil
 		}
 	}
+}
+
+// rest waits before the next poll, or until there is a job that core has not got yet. It reports false when ctx has ended.
+func (s *source) rest(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.jobs.news:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // trouble says that the API does not do what it is asked for: at level warn when that is news.
@@ -163,15 +176,7 @@ func (s *source) Resume(ctx context.Context, key sdk.JobKey, data []byte) (sdk.O
 		return sdk.Offer{}, false, fmt.Errorf("the job belongs to the OpsLevel account %s, and the API token of this runner to %s", h.Account, ours)
 	}
 	s.jobs.open(key, h.Runner)
-	s.former(h)
 	return sdk.Offer{}, true, nil
-}
-
-// former notes a runner that was this one before it was started anew, so that it can be unregistered in the end.
-func (s *source) former(h handle) {
-	if h.Name == s.name {
-		s.runners.former(h.Runner)
-	}
 }
 
 // Close implements io.Closer: jobs that core never got are reported, and the runner unregisters.

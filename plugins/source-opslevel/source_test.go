@@ -368,19 +368,19 @@ func TestJobOfAnotherAccount(t *testing.T) {
 	must(t, r.Report(t.Context(), reportOf(offer, "success")))
 }
 
-// TestStreamBreaks: a job that was taken when core's stream broke is offered on the next one.
+// TestStreamBreaks: a job that was taken when core's stream broke is offered on the next one, at once.
 func TestStreamBreaks(t *testing.T) {
 	t.Parallel()
 	s := newAPI(t, opsleveltest.Options{})
 	ids := s.Add(simple("a"))
 	s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
 		if r.Operation == pending && r.Number == 1 {
-			return &opsleveltest.Fault{Delay: 300 * time.Millisecond}
+			return &opsleveltest.Fault{Late: 500 * time.Millisecond}
 		}
 		return nil
 	})
-	r := run(t, s, sdktest.SourceOptions{}, nil)
-	nth(t, s, pending, 1)
+	r := run(t, s, sdktest.SourceOptions{}, map[string]any{"poll_interval": time.Hour.Nanoseconds()})
+	await(t, s, "the job is handed out", func() bool { j, _ := s.Job(ids[0]); return j.Status == "running" })
 	r.Break()
 	r = r.Again(sdktest.SourceOptions{})
 	if got := r.Offer().Key.ID; got != ids[0] {

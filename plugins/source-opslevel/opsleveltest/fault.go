@@ -8,8 +8,8 @@ import (
 // Fault is a way in which a request goes wrong. At most one of Status, Drop, Errors and PayloadErrors is set; with After it
 // comes once the request has had its effect, otherwise in place of it.
 type Fault struct {
-	// Delay holds the request back first.
-	Delay time.Duration
+	// Delay holds the request back first, Late the answer, when the request has had its effect.
+	Delay, Late time.Duration
 	// After lets the request have its effect, and then gives the answer of the fault.
 	After bool
 	// Status and Body are an answer, whatever it is, with Retry-After when RetryAfter is not empty: seconds or a date.

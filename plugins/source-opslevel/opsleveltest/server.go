@@ -186,6 +186,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = s.execute(parsed)
 	}
 	if fault != nil {
+		if !wait(r.Context(), fault.Late) {
+			return
+		}
 		answer = fault.change(parsed, answer)
 	}
 	answer.write(w)

@@ -3,7 +3,9 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +78,38 @@ func TestRetryAfter(t *testing.T) {
 	g.shut(24 * time.Hour)
 	if wait := time.Until(g.until); wait > maxRetryAfter {
 		t.Errorf("the gate is shut for %s", wait)
+	}
+}
+
+// TestEmptyLines: a line without characters is an empty text, however it is given.
+func TestEmptyLines(t *testing.T) {
+	var got struct {
+		Variables struct {
+			Input struct {
+				LogChunk []*string `json:"logChunk"`
+			} `json:"input"`
+		} `json:"variables"`
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, `{"data":{"runnerAppendJobLog":{"errors":[]}}}`)
+	}))
+	defer server.Close()
+	c := New(Options{URL: server.URL, Token: "t", Timeout: time.Second})
+	defer c.Close()
+	lines := [][]byte{[]byte("a"), nil, {}, []byte("b"), nil}
+	if err := c.Append(t.Context(), Append{Runner: "r", Job: "j", SentAt: time.Now(), Lines: lines}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"YQ==", "", "", "Yg==", ""}
+	for i, line := range got.Variables.Input.LogChunk {
+		if line == nil || *line != want[i] {
+			t.Errorf("line %d is %v", i, line)
+		}
+	}
+	if len(got.Variables.Input.LogChunk) != len(want) || lines[1] != nil {
+		t.Errorf("%d lines were sent; the caller's are %v", len(got.Variables.Input.LogChunk), lines)
 	}
 }
