@@ -83,8 +83,8 @@ func (s *State) longestLine() int {
 	}
 }
 
-// fileAssignment takes a line that is to set a variable, or to begin one of several lines. Of a long one there is only the
-// beginning.
+// fileAssignment takes a line that is to set a variable, or to begin one of several lines, without a CR at its end. Of a long
+// one there is only the beginning.
 func (s *State) fileAssignment(text []byte, long bool) [][]byte {
 	if len(text) == 0 {
 		return nil
@@ -135,11 +135,11 @@ func (s *State) fileStart(a directive.Assignment) [][]byte {
 	return s.dropFromFile(f.key, reason)
 }
 
-// fileContent takes a line of a variable of several lines.
+// fileContent takes a line of a variable of several lines, without a CR at its end.
 func (s *State) fileContent(text []byte, long bool) [][]byte {
 	f := &s.file
 	switch {
-	case !long && directive.IsDelimiter(text, f.delimiter, false):
+	case !long && string(text) == f.delimiter:
 		return s.fileEnd()
 	case f.refused:
 		return nil

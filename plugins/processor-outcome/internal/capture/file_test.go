@@ -45,7 +45,7 @@ func TestFile(t *testing.T) {
 		{"an empty one", []string{"a="}, result{nil, []string{"a="}}},
 		{"empty lines between", []string{"", "a=1", "", "\r", "b=2", ""}, result{nil, []string{"a=1", "b=2"}}},
 		{"byte for byte", []string{"a= x=y << \xff\x00 "}, result{nil, []string{"a= x=y << \xff\x00 "}}},
-		{"one CR at the end of a line", []string{"a=1\r", "b=2\r\r", "c<<E\r", "x\r", "E\r"}, result{nil, []string{"a=1", "b=2\r", "c=x"}}},
+		{"one CR at the end of a line", []string{"a=1\r", "b=2\r\r", "c<<E\r", "x\r", "E\r\r", "E\r"}, result{nil, []string{"a=1", "b=2\r", "c=x\nE\r"}}},
 		{"the last one wins", []string{"a=1", "b=x", "a=2", "b<<E", "y", "E"}, result{nil, []string{"a=2", "b=y"}}},
 		{"several lines", []string{"a<<E", "one", "", "b=2", "c<<F", " E", "E ", "+ trace", end, "E", "d=4"}, result{
 			nil, []string{"a=one\n\nb=2\nc<<F\n E\nE \n+ trace\n" + end, "d=4"},
@@ -207,6 +207,7 @@ func FuzzFile(f *testing.F) {
 	f.Add("a=1\nb<<E\nx\n\nE\nc=2\r\n", []byte{3, 0, 9})
 	f.Add("=1\n<<\nx\n\na<b=c\na<<b=c\nb=c\n", []byte{1, 1, 1})
 	f.Add("a<<E\nx\n", []byte{200})
+	f.Add("a<<<<\n<<\r\r", []byte{1})
 	f.Add("a<<\n\na b=c\na<<<<\n<<\r\n", []byte{1, 1, 1})
 	f.Fuzz(func(t *testing.T, text string, cuts []byte) {
 		if len(text) > 100 {
