@@ -38,6 +38,5 @@ func (e *emitter) addBits(alphabet *base64.Encoding, before int, text string) {
 	encoded := alphabet.EncodeToString([]byte(strings.Repeat("\x00", before) + text))
 	from, to := before*8, (before+len(text))*8 // in bits, 6 a character
 	w := Widen{Before: from%6 != 0, After: to%6 != 0, Pad: true}
-	key := encoded[(from+5)/6 : to/6]
-	e.add(Form{Text: []byte(key), Widen: w}, key)
+	e.add(Form{Text: []byte(encoded[(from+5)/6 : to/6]), Widen: w})
 }

@@ -112,44 +112,46 @@ type emitter struct {
 	list []Form
 }
 
-// emit adds texts that are forms.
-func (e *emitter) emit(texts ...string) {
-	for _, text := range texts {
-		e.add(Form{Text: []byte(text)}, text)
+// add adds a form, if it is new and there is room, and reports that.
+func (e *emitter) add(f Form) bool {
+	key := string(f.Text)
+	if len(key) == 0 || e.room < 0 || e.seen[key] {
+		return false
 	}
-}
-
-// add adds a form, if there is room. The key tells it from others.
-func (e *emitter) add(f Form, key string) {
-	if len(f.Text) == 0 || e.room < 0 || e.seen[key] {
-		return
-	}
-	if e.room -= len(f.Text); e.room < 0 {
-		return
+	if e.room -= len(key); e.room < 0 {
+		return false
 	}
 	e.seen[key] = true
 	f.Kind = e.kind
 	e.list = append(e.list, f)
+	return true
 }
 
-// each returns the distinct texts that writers make of text.
-func each(text string, write ...func(string) string) []string {
-	var list []string
-	for _, w := range write {
-		list = append(list, w(text))
+// emit adds texts that are forms.
+func (e *emitter) emit(texts ...string) {
+	for _, text := range texts {
+		e.add(Form{Text: []byte(text)})
 	}
-	return distinct(list)
 }
 
-// distinct returns each of a few texts once, in their order.
-func distinct(texts []string) []string {
-	var list []string
-	for _, t := range texts {
-		if !slices.Contains(list, t) {
-			list = append(list, t)
+// emitEach adds what writers make of text, as long as there is room, and returns those texts that are new.
+func (e *emitter) emitEach(text string, write ...func(string) string) (added []string) {
+	for _, w := range write {
+		if e.room < 0 {
+			break
+		}
+		if t := w(text); e.add(Form{Text: []byte(t)}) {
+			added = append(added, t)
 		}
 	}
-	return list
+	return added
+}
+
+// emitNested adds what texts look like in a string of another text: a log in JSON, an error that quotes them.
+func (e *emitter) emitNested(texts []string) {
+	for _, text := range texts {
+		e.emitEach(text, goQuoted, hclogQuoted, jsonPlain.write, jsonGo.write, pythonSingle)
+	}
 }
 
 // rewrite puts what escape returns in place of each character. The character of a byte that is not UTF-8 is invalid.
@@ -169,14 +171,3 @@ func rewrite(text string, escape func(c rune, raw string) string) string {
 
 // invalid is no character.
 const invalid rune = -1
-
-// emitNested adds texts, and what they look like in a string of another text: a log in JSON, an error that quotes them.
-func (e *emitter) emitNested(texts []string) {
-	e.emit(texts...)
-	for _, text := range texts {
-		if e.room < 0 {
-			return
-		}
-		e.emit(each(text, goQuoted, hclogQuoted, jsonPlain.write, jsonGo.write, pythonSingle)...)
-	}
-}

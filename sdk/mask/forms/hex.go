@@ -13,7 +13,7 @@ func inHex(e *emitter, text string) {
 }
 
 // addFolded adds a form of hexadecimal digits.
-func (e *emitter) addFolded(text string) { e.add(Form{Text: []byte(text), Fold: true}, text) }
+func (e *emitter) addFolded(text string) { e.add(Form{Text: []byte(text), Fold: true}) }
 
 // hexBytes writes text in groups of some bytes.
 func hexBytes(text string, group int, between string) string {

@@ -28,16 +28,18 @@ var (
 	jsonPlain = jsonStyle{}
 	// jsonGo is what Go's encoding/json writes, and Rails.
 	jsonGo = jsonStyle{escape: htmlEscape}
+	// jsonSlash is what PHP writes without escapes of Unicode, and org.json.
+	jsonSlash = jsonStyle{slash: true}
 )
 
 // jsonStyles are those of encoders in wide use.
 var jsonStyles = []jsonStyle{
 	jsonPlain,
 	jsonGo,
-	{ascii: true},                           // Python, and jq -a
-	{ascii: true, surrogates: true},         // Python, of what is not UTF-8
-	{ascii: true, slash: true},              // PHP
-	{slash: true},                           // PHP without Unicode escapes, and org.json
+	{ascii: true},                   // Python, and jq -a
+	{ascii: true, surrogates: true}, // Python, of what is not UTF-8
+	{ascii: true, slash: true},      // PHP
+	jsonSlash,
 	{escape: htmlEscape + "'="},             // Gson
 	{escape: htmlEscape + "'", ascii: true}, // Jinja's tojson
 	{escape: "<>&'\"", ascii: true, slash: true}, // PHP with JSON_HEX_TAG and its like
@@ -50,11 +52,11 @@ var jsonStyles = []jsonStyle{
 func inJSON(e *emitter, text string) {
 	var texts []string
 	for _, style := range jsonStyles {
-		lower := style.write(text)
-		texts = append(texts, lower, upperEscapes(lower))
+		texts = append(texts, e.emitEach(text, style.write, style.writeUpper)...)
 	}
-	e.emitNested(distinct(texts))
-	e.emit(jsonStyle{slash: true}.write(texts[0]), jsonStyle{slash: true}.write(jsonStyle{slash: true}.write(text)))
+	e.emitNested(texts)
+	e.emitEach(jsonPlain.write(text), jsonSlash.write)
+	e.emitEach(jsonSlash.write(text), jsonSlash.write)
 }
 
 // write returns the inside of a string.
@@ -90,6 +92,9 @@ func (j jsonStyle) write(text string) string {
 		return raw
 	})
 }
+
+// writeUpper is write with the digits after \u in upper case.
+func (j jsonStyle) writeUpper(text string) string { return upperEscapes(j.write(text)) }
 
 // unicodeEscape returns \u and four digits, twice for what is not in the basic plane.
 func unicodeEscape(c rune) string {

@@ -33,10 +33,9 @@ var percentStyles = []percentStyle{
 // percent writes text as part of a URL or of a form, also twice, as part of a URL in a URL.
 func percent(e *emitter, text string) {
 	for _, style := range percentStyles {
-		upper := style.write(text)
-		e.emit(upper, lowerPercents(upper))
+		e.emitEach(text, style.write, func(s string) string { return lowerPercents(style.write(s)) })
 	}
-	e.emit(strings.ReplaceAll(percentStyle{}.write(text), "%", "%25"))
+	e.emitEach(text, func(s string) string { return strings.ReplaceAll(percentStyle{}.write(s), "%", "%25") })
 }
 
 func (p percentStyle) write(text string) string {

@@ -8,7 +8,7 @@ import (
 
 // quoted writes text as the inside of a string literal, and with the characters doubled that formats double.
 func quoted(e *emitter, text string) {
-	e.emitNested(each(text,
+	e.emitNested(e.emitEach(text,
 		goQuoted, hclogQuoted, goASCII,
 		func(s string) string { return pythonQuoted(s, false, pythonText) },
 		pythonSingle,
@@ -23,7 +23,7 @@ func quoted(e *emitter, text string) {
 	))
 	// YAML and SQL, CSV, make, and what formats with percent signs.
 	for _, c := range []string{"'", `"`, "$", "%"} {
-		e.emitNested([]string{strings.ReplaceAll(text, c, c+c)})
+		e.emitNested(e.emitEach(text, func(s string) string { return strings.ReplaceAll(s, c, c+c) }))
 	}
 }
 

@@ -9,18 +9,17 @@ import (
 // shell writes text as shells do: within quotes, with backslashes, and what set -x prints. The quotes around it are not
 // part of a form.
 func shell(e *emitter, text string) {
-	e.emitNested(each(text,
+	e.emitNested(e.emitEach(text,
 		singleQuoted, almquistQuoted, grouped, backslashed, doubleQuoted,
 		func(s string) string { return ansiQuoted(s, false) },
 		func(s string) string { return ansiQuoted(s, true) },
 		func(s string) string { return inWords(s, bashWord) },
 		func(s string) string { return inWords(s, busyboxWord) },
 	))
-	e.emit(patternQuoted(text))
+	e.emitEach(text, patternQuoted, metaQuoted)
 	for _, special := range regexpSpecial {
-		e.emit(withBackslash(text, special))
+		e.emitEach(text, func(s string) string { return withBackslash(s, special) })
 	}
-	e.emit(metaQuoted(text))
 }
 
 // singleQuoted is what bash prints under set -x and for ${X@Q}.

@@ -47,7 +47,7 @@ func (e *emitter) wrapBase64(text string) {
 			line := encoded[at:min(at+width, bits)]
 			last := at+width > bits
 			if len(line) >= minTail {
-				e.add(Form{Text: []byte(line), Widen: Widen{After: last && len(text)*8%6 != 0, Pad: last}}, line)
+				e.add(Form{Text: []byte(line), Widen: Widen{After: last && len(text)*8%6 != 0, Pad: last}})
 			}
 		}
 	}

@@ -38,21 +38,24 @@ var xmlStyles = func() (list []xmlStyle) {
 
 // inXML writes text as XML and HTML do, and with a number for each character that is no letter and no digit.
 func inXML(e *emitter, text string) {
-	var texts []string
 	for _, style := range xmlStyles {
-		texts = append(texts, style.write(text))
-	}
-	for _, t := range distinct(texts) {
-		e.emit(t, jsonPlain.write(t), jsonGo.write(t))
+		for _, t := range e.emitEach(text, style.write) {
+			e.emitEach(t, jsonPlain.write, jsonGo.write)
+		}
 	}
 	for _, format := range []string{"&#%d;", "&#x%x;", "&#x%X;"} {
-		e.emit(rewrite(text, func(c rune, raw string) string {
-			if c == invalid || isAlphanumeric(c) {
-				return raw
-			}
-			return fmt.Sprintf(format, c)
-		}))
+		e.emitEach(text, func(s string) string { return numbered(s, format) })
 	}
+}
+
+// numbered writes a number for each character that is no letter and no digit.
+func numbered(text, format string) string {
+	return rewrite(text, func(c rune, raw string) string {
+		if c == invalid || isAlphanumeric(c) {
+			return raw
+		}
+		return fmt.Sprintf(format, c)
+	})
 }
 
 func (x xmlStyle) write(text string) string {

@@ -290,7 +290,7 @@ func TestNoteOnRoom(t *testing.T) {
 		got = append(got, n.Key+": "+n.Text)
 	}
 	want := []string{"LARGE: it is not masked in all the ways in which it can be written: there are more than 10000 texts or " +
-		"1048576 bytes to mask with these: base64, shell, json, percent, xml, hex"}
+		"1048576 bytes to mask with these: base64, shell, json, percent, xml, hex, wrapped"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

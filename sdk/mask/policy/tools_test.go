@@ -156,7 +156,7 @@ var all = flag.Bool("all", false, "print values of all shapes with each tool, an
 func TestTools(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
-	sample := 8
+	sample := 5
 	if *all {
 		sample = len(shapes)
 	}
