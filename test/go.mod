@@ -11,6 +11,7 @@ require (
 	github.com/contribsys/faktory v1.9.4
 	github.com/google/go-cmp v0.7.0
 	github.com/podrunner/runner/plugins/source-opslevel v0.0.0-00010101000000-000000000000
+	github.com/podrunner/runner/sdk v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/proto/otlp v1.11.0
 	golang.org/x/sys v0.49.0
 	google.golang.org/protobuf v1.36.12

@@ -38,6 +38,7 @@ func (p *processor) Checkpoint() ([]byte, error) {
 		e.number(int(s.run.Node))
 		e.number(s.run.Length)
 		e.number(s.key)
+		e.bytes([]byte(s.until))
 		e.number(len(s.held))
 		for _, l := range s.held {
 			e.bytes(l.text)
@@ -67,7 +68,7 @@ func (p *processor) Restore(checkpoint []byte) error {
 		s.mode, s.head, s.deferred = mode(d.number()), d.bytes(), d.bytes()
 		s.carry = d.carry()
 		s.run = sequence.State{Node: uint32(d.number()), Length: d.number()}
-		s.key = d.number()
+		s.key, s.until = d.number(), string(d.bytes())
 		for range min(d.number(), maxHeld+1) {
 			l := heldLine{text: d.bytes()}
 			l.time = d.time()

@@ -8,6 +8,7 @@
 //	  patterns   = ["pin=(\\d+)"]      # regular expressions for what else to mask in each line
 //	  mask_env   = ["REGISTRY_TOKEN"]  # variables of the plugin's own environment whose values are masked, too
 //	  detect     = ["pem", "url"]      # what is masked by its looks; there is "tokens", too
+//	  without    = ["hex"]             # writings that values are not looked for in
 //	}
 //
 // What is masked, and what is not, is in docs/processors.md.
@@ -23,6 +24,7 @@ import (
 
 	"github.com/podrunner/runner/plugins/processor-sanitize/internal/detect"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/forms"
 	"github.com/podrunner/runner/sdk/mask/policy"
 )
 
@@ -46,6 +48,8 @@ type config struct {
 	Patterns  []*regexp.Regexp `config:"patterns,optional" desc:"What to mask in each line beside the values of sensitive variables: regular expressions (RE2). One with groups masks what these match."`
 	MaskEnv   []string         `config:"mask_env,optional" desc:"Variables of the plugin's own environment whose values are masked, too. The plugin block has to grant them with env."`
 	Detect    []string         `config:"detect" default:"pem,url" one_of:"pem,url,tokens" desc:"What is masked by its looks: private keys, passwords in URLs, tokens of well-known services."`
+
+	Without []string `config:"without,optional" one_of:"base64,shell,json,quoted,percent,xml,hex,wrapped" desc:"Writings that values are not looked for in."`
 
 	// values are those of MaskEnv.
 	values []policy.Secret
@@ -98,7 +102,15 @@ func (c *config) Configure(_ context.Context, d *sdk.Diagnostics) {
 }
 
 // options are those of package policy.
-func (c *config) options() policy.Options { return policy.Options{MinLength: c.MinLength} }
+func (c *config) options() policy.Options {
+	o := policy.Options{MinLength: c.MinLength}
+	for _, name := range c.Without {
+		if kind, ok := forms.KindOf(name); ok { // it is: the schema has the same names
+			o.Without = append(o.Without, kind)
+		}
+	}
+	return o
+}
 
 // detects reports whether Detect holds a word.
 func (c *config) detects(word string) bool { return slices.Contains(c.Detect, word) }

@@ -54,7 +54,8 @@ func (p *processor) Batch(ctx context.Context, batch *sdk.Batch) error {
 	mayHaveKey := p.detectsKeys && bytes.Contains(batch.Data(), keyBegin)
 	for i := range batch.Len() {
 		line := batch.Bytes(i)
-		if !mayHaveKey && !batch.Partial(i) && p.knowsNothing(batch, i) && p.isOrdinary(line) {
+		isLog := batch.Stream(i) <= sdk.Stderr
+		if isLog && !mayHaveKey && !batch.Partial(i) && p.knowsNothing(batch, i) && p.isOrdinary(line) {
 			splice(batch, i, p.lines.Line(line, 0))
 		} else if err := p.record(ctx, batch, i); err != nil {
 			return err
@@ -93,10 +94,10 @@ func (p *processor) Finish(_ context.Context, end *sdk.End) error {
 	p.detectors.LookAll()
 	for _, s := range p.streams {
 		for _, l := range s.held {
-			end.AppendLine(s.from.stream, p.masked(s.from, l.text))
+			end.AppendLine(s.from.stream, p.masked(s, l.text))
 		}
 		if s.mode == heading { // core ends each line; this is for hosts that do not
-			end.AppendLine(s.from.stream, p.masked(s.from, s.head))
+			end.AppendLine(s.from.stream, p.masked(s, s.head))
 		}
 	}
 	if end.Message == "" && len(end.Variables) == 0 {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/podrunner/runner/plugins/processor-sanitize/internal/sequence"
 	"github.com/podrunner/runner/sdk"
+	"github.com/podrunner/runner/sdk/mask/forms"
 	"github.com/podrunner/runner/sdk/mask/redact"
 	"github.com/podrunner/runner/sdk/sdktest"
 )
@@ -64,7 +66,7 @@ func TestSecretLongerThanAPiece(t *testing.T) {
 		value[i] = 'a' + byte(r.IntN(26))
 	}
 	almost := string(value[:len(value)-1])
-	result := sdktest.Replay(t, plugin, jobWith(string(value)),
+	result := sdktest.Run(t, plugin, jobWith(string(value)),
 		sdktest.Lines("<"+string(value)+">", "<"+almost+">", almost)...)
 	sdktest.AssertLines(t, result, "<"+redact.Mask+">", "<"+almost+">", almost)
 }
@@ -161,3 +163,87 @@ func TestConformance(t *testing.T) {
 		},
 	})
 }
+
+func TestConfigurationIsChecked(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		config     map[string]any
+	}{
+		{"a pattern that is none", "patterns[1]", map[string]any{"patterns": []string{"a", "("}}},
+		{"a pattern that matches nothing", "patterns[0]", map[string]any{"patterns": []string{"a*"}}},
+		{"no name", "mask_env[0]", map[string]any{"mask_env": []string{"A=B"}}},
+		{"an unknown detector", "detect[0]", map[string]any{"detect": []string{"keys"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := sdktest.Validate(t, plugin, c.config)
+			if len(got) != 1 || got[0].Path != c.path || got[0].Severity != "error" {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestWithout(t *testing.T) {
+	lines := sdktest.Lines(secretValue+" 68756e746572322d5a713831", "aHVudGVyMi1acTgx")
+	job := jobWith(secretValue)
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** **********", "**********")
+	job.Config = map[string]any{"without": []string{"hex", "wrapped"}}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** 68756e746572322d5a713831", "**********")
+	for _, kind := range forms.Encodings() {
+		if got := sdktest.Validate(t, plugin, map[string]any{"without": []string{kind.String()}}); len(got) > 0 {
+			t.Errorf("without %v: %+v", kind, got)
+		}
+	}
+}
+
+func TestValuesOfTheEnvironment(t *testing.T) {
+	t.Setenv("SANITIZE_TEST_TOKEN", "tok3n-of-env")
+	job := sdktest.Job{Config: map[string]any{"mask_env": []string{"SANITIZE_TEST_TOKEN"}}}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, sdktest.Lines("a tok3n-of-env")...), "a **********")
+	c := config{MaskEnv: []string{"SANITIZE_TEST_NONE"}}
+	var d sdk.Diagnostics
+	if c.Configure(t.Context(), &d); !d.HasErrors() {
+		t.Error("a variable that is not set is taken")
+	}
+}
+
+func TestDamagedCheckpointsAreRefused(t *testing.T) {
+	open := func() *processor {
+		p, err := start(t.Context(), sdk.Job{Secrets: []sdk.Secret{{Key: "K", Value: []byte("ab12\ncd34")}}}, config{MinLength: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := open()
+	if err := p.add(t.Context(), []byte("dyn-1234")); err != nil {
+		t.Fatal(err)
+	}
+	p.streams = []*stream{{
+		from: origin{"job", sdk.Stdout}, mode: heading, head: []byte("hea"), held: []heldLine{{[]byte("ab12"), 7}},
+		run: p.rows.Step(p.rows.Step(sequenceStart, []byte("ab12")), []byte("cd34")), key: 3, until: "to-ken-1",
+	}}
+	good, err := p.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := open()
+	if err := again.Restore(good); err != nil {
+		t.Fatal(err)
+	}
+	again.saved = nil
+	if saved, err := again.Checkpoint(); err != nil || !bytes.Equal(saved, good) {
+		t.Errorf("restored to %q from %q, %v", saved, good, err)
+	}
+	for n := 1; n < len(good); n++ {
+		p := open()
+		if err := p.Restore(good[:n]); err == nil && len(p.streams) == 1 {
+			t.Errorf("the first %d of %d bytes are taken", n, len(good))
+		}
+	}
+	if err := open().Restore(append([]byte{9}, good[1:]...)); err == nil {
+		t.Error("another version is taken")
+	}
+}
+
+var sequenceStart sequence.State

@@ -65,6 +65,8 @@ type stream struct {
 	held []heldLine
 	// key is how many lines a private key may still have.
 	key int
+	// until is the token that directives are stopped until, or in an outcome file the delimiter of a block.
+	until string
 }
 
 // heldLine is a line that is held back, and when it was written.
@@ -75,7 +77,7 @@ type heldLine struct {
 
 // idle reports whether there is nothing to know.
 func (s *stream) idle() bool {
-	return s.mode == fresh && s.run == (sequence.State{}) && len(s.held) == 0 && s.key == 0
+	return s.mode == fresh && s.run == (sequence.State{}) && len(s.held) == 0 && s.key == 0 && s.until == ""
 }
 
 // find returns the stream of an origin, or nil when nothing is known of it.
@@ -107,7 +109,7 @@ func (p *processor) record(ctx context.Context, batch *sdk.Batch, i int) error {
 
 // releaseOthers gives back the lines of other origins that have been held for long enough, or whose step is over.
 func (p *processor) releaseOthers(out *output) {
-	if out.stream.from.stream > sdk.Stderr {
+	if !out.stream.isLog() {
 		return // no line can be put there
 	}
 	for _, s := range p.streams {
@@ -123,14 +125,14 @@ func (p *processor) releaseOthers(out *output) {
 // release gives back the first n lines that are held, with no more than the masks of any line.
 func (p *processor) release(s *stream, n int, out *output) {
 	for _, l := range s.held[:n] {
-		out.before(s.from.stream, p.masked(s.from, l.text))
+		out.before(s.from.stream, p.masked(s, l.text))
 	}
 	s.held = slices.Delete(s.held, 0, n)
 }
 
 // masked returns a whole line with its masks. It may be the line itself, and is valid until the next call.
-func (p *processor) masked(from origin, line []byte) []byte {
-	cuts := p.lines.Line(line, exempt(from, line))
+func (p *processor) masked(s *stream, line []byte) []byte {
+	cuts := p.lines.Line(line, s.exempt(line))
 	if len(cuts) == 0 {
 		return line
 	}
@@ -138,13 +140,35 @@ func (p *processor) masked(from origin, line []byte) []byte {
 	return p.text
 }
 
-// exempt returns how many bytes of a line are left as they are.
-func exempt(from origin, line []byte) int {
-	if from.stream != sdk.Stdout {
-		return 0
+// exempt returns how many bytes at the beginning of a line are left as they are.
+func (s *stream) exempt(line []byte) int {
+	switch {
+	case !s.isLog():
+		n, _ := directive.File(line, s.until)
+		return n
+	case s.from.stream == sdk.Stdout && s.until == "":
+		return directive.Exempt(line)
 	}
-	return directive.Exempt(line)
+	return 0
 }
+
+// follow notes what a whole line says of those after it.
+func (s *stream) follow(line []byte) {
+	switch {
+	case !s.isLog():
+		_, s.until = directive.File(line, s.until)
+	case s.until != "":
+		if directive.Resumes(line, s.until) {
+			s.until = ""
+		}
+	case s.from.stream == sdk.Stdout:
+		s.until, _ = directive.Stops(line)
+	}
+}
+
+// isLog reports whether the lines are of a job's log, and not of its outcome file, in which no line can be put and none is
+// shown to anybody.
+func (s *stream) isLog() bool { return s.from.stream <= sdk.Stderr }
 
 // take decides on a record.
 func (p *processor) take(ctx context.Context, s *stream, out *output) error {
@@ -157,12 +181,11 @@ func (p *processor) take(ctx context.Context, s *stream, out *output) error {
 		s.head = append(s.head, text...)
 		text = s.head
 	}
-	isLog := s.from.stream <= sdk.Stderr
-	switch addsMask := isLog && directive.AddsMask(text); {
+	switch addsMask := s.isLog() && s.until == "" && directive.AddsMask(text); {
 	case addsMask && len(text) > maxMaskLineBytes:
 		return errors.New("a line of the job's log with ::add-mask:: is too long for any value that can be masked; hand the value " +
 			"to the job in parts, or as something shorter that leads to it")
-	case more && isLog && (addsMask || len(text) <= maxHeadBytes):
+	case more && s.isLog() && (addsMask || len(text) <= maxHeadBytes):
 		if s.mode == fresh {
 			s.mode, s.head = heading, append(s.head[:0], text...)
 		}
@@ -172,7 +195,7 @@ func (p *processor) take(ctx context.Context, s *stream, out *output) error {
 		s.run = sequence.State{}
 		s.key = 0
 		p.release(s, len(s.held), out)
-		p.pass(s, text, exempt(s.from, text), more, out)
+		p.pass(s, text, s.exempt(text), more, out)
 		s.head = s.head[:0]
 		return nil
 	case addsMask:
@@ -182,6 +205,7 @@ func (p *processor) take(ctx context.Context, s *stream, out *output) error {
 		return err
 	}
 	p.whole(s, text, out)
+	s.follow(text)
 	s.mode, s.head = fresh, s.head[:0]
 	return nil
 }
@@ -222,9 +246,9 @@ func (p *processor) whole(s *stream, line []byte, out *output) {
 	switch p.step(s, trimmed, len(line), out) {
 	case ordinary:
 		if out.untouched() {
-			out.cut(p.lines.Line(line, exempt(s.from, line)))
+			out.cut(p.lines.Line(line, s.exempt(line)))
 		} else {
-			out.line(p.masked(s.from, line))
+			out.line(p.masked(s, line))
 		}
 	case inRow:
 		out.line(maskWhole(line))
@@ -248,7 +272,7 @@ const (
 
 // step follows the row that a line may stand in, and gives back or masks the lines before it on which that decides.
 func (p *processor) step(s *stream, trimmed []byte, length int, out *output) standing {
-	if s.run == (sequence.State{}) && !p.rows.Has(trimmed) || s.from.stream > sdk.Stderr || length > maxHeadBytes {
+	if s.run == (sequence.State{}) && !p.rows.Has(trimmed) || !s.isLog() || length > maxHeadBytes {
 		s.run = sequence.State{}
 		p.release(s, len(s.held), out)
 		return ordinary

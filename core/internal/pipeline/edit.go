@@ -85,8 +85,11 @@ func (c *cursor) readInsert(e *edit) error {
 	}
 	e.flags = record.Flags(c.columns.InsertFlags[c.flag])
 	c.flag++
-	if e.flags&record.Partial != 0 {
+	switch {
+	case e.flags&record.Partial != 0:
 		return fmt.Errorf("a new line is marked as partial")
+	case e.flags&record.Outcome != 0:
+		return fmt.Errorf("a new line is marked as one of the outcome file")
 	}
 	return c.readText(e)
 }
@@ -186,7 +189,7 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 // go straight to the batch being built.
 func applyRecord(out *output, step string, r record.Record, c *cursor) error {
 	seq := c.current.seq
-	if err := out.begin(step, r.Time); err != nil {
+	if err := out.begin(step, r.Flags, r.Time); err != nil {
 		return err
 	}
 	position := uint32(0)

@@ -188,8 +188,9 @@ func TestProperties(t *testing.T) {
 			line = strings.ReplaceAll(line, "\x1b", "\x1b[m")
 		}
 		pieces, exempt := cut(r, line), 0
-		if n := len(pieces[0]); r.IntN(4) == 0 && n > 0 && !strings.Contains(pieces[0], "\x1b") {
-			exempt = r.IntN(n)
+		if n := len(pieces[0]); r.IntN(3) == 0 && n > 0 {
+			before, _, _ := strings.Cut(pieces[0], "\x1b")
+			exempt = r.IntN(min(len(before)+1, n))
 		}
 		properties(t, list, line, exempt, pieces)
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 func TestDetectors(t *testing.T) {
-	var tokens = detect.Tokens
+	tokens := detect.Tokens
 	group := []detect.Detector{detect.Pattern(regexp.MustCompile(`pin=(\d+)|PIN`))}
 	for _, c := range []struct {
 		name, want string

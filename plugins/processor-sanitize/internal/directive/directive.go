@@ -1,9 +1,7 @@
 // Package directive knows the lines by which a job speaks to the runner, as far as they matter for what is masked.
 package directive
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // MaxPrefixBytes bounds what Exempt returns, and how much of a line has to be seen for it.
 const MaxPrefixBytes = 256
@@ -66,6 +64,57 @@ func isKeyByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
 }
 
+// Lengths of the token of a stop.
+const (
+	minTokenBytes = 8
+	maxTokenBytes = 128
+)
+
+// Stops returns the token of a line of standard output after which no line is a directive, until one has the token.
+func Stops(line []byte) (token string, stops bool) {
+	rest, ok := bytes.CutPrefix(line, stopWord)
+	rest = trimReturn(rest)
+	if !ok || len(rest) < minTokenBytes || len(rest) > maxTokenBytes {
+		return "", false
+	}
+	for _, c := range rest {
+		if c <= ' ' || c > '~' {
+			return "", false
+		}
+	}
+	return string(rest), true
+}
+
+// Resumes reports whether a line ends what a stop with a token began.
+func Resumes(line []byte, token string) bool { return string(trimReturn(line)) == "::"+token+"::" }
+
+// File is Exempt for a line of an outcome file, KEY=VALUE or KEY<<DELIMITER: the key is exempt, and a delimiter in either
+// place. delimiter is that of the block that the line stands in, or empty, and next that of the line after it.
+func File(line []byte, delimiter string) (exempt int, next string) {
+	switch {
+	case delimiter != "" && string(trimReturn(line)) == delimiter:
+		return len(delimiter), ""
+	case delimiter != "":
+		return 0, delimiter
+	}
+	n := 0
+	for n < len(line) && n < MaxPrefixBytes && isKeyByte(line[n]) {
+		n++
+	}
+	switch {
+	case n == 0:
+		return 0, ""
+	case bytes.HasPrefix(line[n:], []byte("=")):
+		return n + 1, ""
+	case bytes.HasPrefix(line[n:], []byte("<<")):
+		next = string(trimReturn(line[n+2:]))
+		return n + 2 + len(next), next
+	}
+	return 0, ""
+}
+
+func trimReturn(line []byte) []byte { return bytes.TrimSuffix(line, []byte{'\r'}) }
+
 // AddsMask reports whether a line, or the beginning of one, asks to mask a value.
 func AddsMask(line []byte) bool { return bytes.HasPrefix(line, maskWord) }
 
@@ -74,7 +123,7 @@ var unescape = map[string]byte{"%0A": '\n', "%0a": '\n', "%0D": '\r', "%0d": '\r
 
 // Mask returns the value that a line for which AddsMask is true asks to mask.
 func Mask(line []byte) []byte {
-	line = bytes.TrimSuffix(line[len(maskWord):], []byte{'\r'})
+	line = trimReturn(line[len(maskWord):])
 	var value []byte
 	for i := 0; i < len(line); i++ {
 		if i+3 <= len(line) {

@@ -59,3 +59,44 @@ func TestMask(t *testing.T) {
 		t.Error("what is none is taken for one")
 	}
 }
+
+func TestStops(t *testing.T) {
+	for line, want := range map[string]string{
+		"::stop-commands::to-ken-1": "to-ken-1", "::stop-commands::to-ken-1\r": "to-ken-1", "::stop-commands::short": "",
+		"::stop-commands::with space": "", "::stop-commands::" + strings.Repeat("x", 129): "", "::stop-commands": "",
+		" ::stop-commands::to-ken-1": "", "::stop-commands::": "",
+	} {
+		if got, stops := directive.Stops([]byte(line)); got != want || stops != (want != "") {
+			t.Errorf("%q: got %q", line, got)
+		}
+	}
+	for line, want := range map[string]bool{"::tok::": true, "::tok::\r": true, "::tok::x": false, "tok": false, "": false} {
+		if got := directive.Resumes([]byte(line), "tok"); got != want {
+			t.Errorf("%q: resumes: %v", line, got)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	for _, c := range []struct{ name, exempt, rest, delimiter, next string }{
+		{"assignment", "key=", "a=b<<c", "", ""},
+		{"block", "key<<END", "", "", "END"},
+		{"block with a CR", "key<<END", "\r", "", "END"},
+		{"block with an equals sign", "key<<a=b", "", "", "a=b"},
+		{"block with no delimiter", "key<<", "", "", ""},
+		{"in a block", "", "key=value", "END", "END"},
+		{"end of a block", "END", "", "END", ""},
+		{"end of a block with a CR", "END", "\r", "END", ""},
+		{"no end of a block", "", "ENDED", "END", "END"},
+		{"none", "", "key value", "", ""},
+		{"no key", "", "=value", "", ""},
+		{"empty", "", "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			exempt, next := directive.File([]byte(c.exempt+c.rest), c.delimiter)
+			if exempt != len(c.exempt) || next != c.next {
+				t.Errorf("got %d and %q, want %d and %q", exempt, next, len(c.exempt), c.next)
+			}
+		})
+	}
+}
