@@ -54,7 +54,7 @@ func (p *processor) Batch(ctx context.Context, batch *sdk.Batch) error {
 	mayHaveKey := p.detectsKeys && bytes.Contains(batch.Data(), keyBegin)
 	for i := range batch.Len() {
 		line := batch.Bytes(i)
-		isLog := batch.Stream(i) <= sdk.Stderr
+		isLog := batch.Stream(i) != sdk.Outcome
 		if isLog && !mayHaveKey && !batch.Partial(i) && p.knowsNothing(batch, i) && p.isOrdinary(line) {
 			splice(batch, i, p.lines.Line(line, 0))
 		} else if err := p.record(ctx, batch, i); err != nil {

@@ -168,7 +168,7 @@ func (s *stream) follow(line []byte) {
 
 // isLog reports whether the lines are of a job's log, and not of its outcome file, in which no line can be put and none is
 // shown to anybody.
-func (s *stream) isLog() bool { return s.from.stream <= sdk.Stderr }
+func (s *stream) isLog() bool { return s.from.stream != sdk.Outcome }
 
 // take decides on a record.
 func (p *processor) take(ctx context.Context, s *stream, out *output) error {

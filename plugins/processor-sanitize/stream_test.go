@@ -184,19 +184,16 @@ func TestStoppedDirectives(t *testing.T) {
 }
 
 func TestOutcomeFile(t *testing.T) {
-	s := &stream{from: origin{"job", sdk.Stderr + 1}}
-	p, err := start(t.Context(), sdk.Job{Secrets: []sdk.Secret{{Key: "K", Value: []byte("token")}}}, config{MinLength: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ line, want string }{
-		{"token=token", "token=**********"}, {"token<<token", "token<<token"}, {"token=x", "**********=x"}, {"token", "token"}, {"token=x", "token=x"},
-	} {
-		if got := string(p.masked(s, []byte(c.line))); got != c.want {
-			t.Errorf("%s: got %q, want %q", c.line, got, c.want)
-		}
-		s.follow([]byte(c.line))
-	}
+	file := func(text string) sdktest.Line { return sdktest.Line{Stream: sdk.Outcome, Text: text} }
+	out := func(text string) sdktest.Line { return sdktest.Line{Text: text} }
+	long := strings.Repeat("x", 40<<10)
+	run(t, jobWith("token", "ab12\ncd34"), []sdktest.Line{
+		out("ab12"),
+		file("token=token"), file("token<<token"), file("token=x"), file("::add-mask::dyn-1234"), file("token"), file("token=token" + long),
+		file("ab12"), file("x"), out("cd34"), out("dyn-1234"),
+	},
+		"token=**********", "token<<token", "**********=x", "::add-mask::dyn-1234", "token", "token=**********"+long,
+		"ab12", "x", redact.Mask, redact.Mask, "dyn-1234")
 }
 
 func TestKeys(t *testing.T) {
