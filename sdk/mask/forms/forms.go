@@ -82,7 +82,7 @@ type Form struct {
 func Of(text []byte, kind Kind, room int) (list []Form, ok bool) {
 	e := emitter{kind: kind, room: room, seen: map[string]bool{string(text): true}}
 	if len(text) > room {
-		return nil, false // no form is shorter
+		return nil, false // hardly any form is shorter
 	}
 	if len(text) > 0 {
 		writers[kind](&e, string(text))
