@@ -21,7 +21,7 @@ func Start(t testing.TB, b Binary) *Program {
 	if err != nil {
 		t.Fatalf("sdktest.Start: %v", err)
 	}
-	t.Cleanup(s.stop)
+	t.Cleanup(func() { s.stop() }) // of the process that runs then
 	return &Program{s}
 }
 
