@@ -53,6 +53,8 @@ type editLog struct {
 	size int
 	// err is the author's first mistake.
 	err error
+	// prefixes are the texts put before lines, when core takes them as runs.
+	prefixes prefixRuns
 
 	wire pluginv1.Edits
 	// sorted is where texts are put in order.
@@ -62,6 +64,7 @@ type editLog struct {
 func (l *editLog) reset() {
 	l.list, l.texts = l.list[:0], l.texts[:0]
 	l.unordered, l.size, l.err = false, 0, nil
+	l.prefixes.reset()
 }
 
 // fail keeps the first mistake. It ends the job in this processor after the call in which it was made, so that methods
@@ -82,6 +85,9 @@ func (l *editLog) add(e edit, b *Batch, text []byte) {
 		l.fail("edit of line %d: the edits of one batch are more than %d MiB", b.seq(int(e.line)), maxEditBytes>>20)
 		return
 	}
+	if e.op == opSplice && e.offset == 0 && e.removed == 0 && l.first(e.line) && l.prefixes.add(e.line, text) {
+		return
+	}
 	e.from, e.length = uint32(len(l.texts)), uint32(len(text))
 	l.texts = append(l.texts, text...)
 	if n := len(l.list); n > 0 && l.list[n-1].compare(e) > 0 {
@@ -90,17 +96,24 @@ func (l *editLog) add(e edit, b *Batch, text []byte) {
 	l.list = append(l.list, e)
 }
 
+// first reports whether an edit of a line is the first of that line, as far as is plain to see.
+func (l *editLog) first(line uint32) bool {
+	n := len(l.list)
+	return n == 0 || !l.unordered && l.list[n-1].line < line
+}
+
 // encode returns the edits as they are sent, nil when there are none. They are valid until the next reset.
 func (l *editLog) encode(firstSeq uint64) (*pluginv1.Edits, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	if len(l.list) == 0 {
+	if len(l.list) == 0 && l.prefixes.lines == 0 {
 		return nil, nil
 	}
 	l.sort()
 	w := &l.wire
 	w.FirstSeq = firstSeq
+	w.PrefixCounts, w.PrefixLengths, w.PrefixData = l.prefixes.counts, l.prefixes.lengths, l.prefixes.data
 	w.Ops, w.Lines, w.InsertFlags = w.Ops[:0], w.Lines[:0], w.InsertFlags[:0]
 	w.Offsets, w.Removed, w.Inserted = w.Offsets[:0], w.Removed[:0], w.Inserted[:0]
 	w.Data = l.texts

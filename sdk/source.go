@@ -189,6 +189,8 @@ func (source[C, S]) traits() *pluginv1.SourceTraits {
 	return &pluginv1.SourceTraits{
 		Scales:  t.Implements(reflect.TypeFor[Scaler]()),
 		Resumes: t.Implements(reflect.TypeFor[Resumer]()),
+		// Whatever the source is, this package unpacks for it.
+		PackedLogs: true,
 	}
 }
 

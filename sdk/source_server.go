@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -181,8 +182,12 @@ func (s *sourceServer) AppendLogs(ctx context.Context, r *pluginv1.AppendLogsReq
 	if err != nil {
 		return nil, err
 	}
+	lines, err := linesOf(r)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "lines from %d on: %v", r.GetFirstLine(), err)
+	}
 	refused, err := source.AppendLogs(s.about(ctx, r.GetJob()), Logs{
-		Job: keyOf(r.GetJob()), Handle: r.GetHandle(), FirstLine: r.GetFirstLine(), SentAt: r.GetSentAt().AsTime(), Lines: r.GetLines(),
+		Job: keyOf(r.GetJob()), Handle: r.GetHandle(), FirstLine: r.GetFirstLine(), SentAt: r.GetSentAt().AsTime(), Lines: lines,
 	})
 	if err != nil {
 		return nil, statusOf(err)
@@ -194,6 +199,26 @@ func (s *sourceServer) AppendLogs(ctx context.Context, r *pluginv1.AppendLogsReq
 		})
 	}
 	return answer, nil
+}
+
+// linesOf returns the lines of a call, in whichever form they have come. They share the message's memory.
+func linesOf(r *pluginv1.AppendLogsRequest) ([][]byte, error) {
+	if len(r.GetEnds()) == 0 {
+		return r.GetLines(), nil
+	}
+	lines := make([][]byte, len(r.Ends))
+	start := uint32(0)
+	for i, end := range r.Ends {
+		if end < start || uint64(end) > uint64(len(r.Data)) {
+			return nil, fmt.Errorf("line %d ends at byte %d of %d, behind one that ends at %d", i, end, len(r.Data), start)
+		}
+		lines[i] = r.Data[start:end:end]
+		start = end
+	}
+	if uint64(start) != uint64(len(r.Data)) {
+		return nil, fmt.Errorf("the last line ends at byte %d, and there are %d", start, len(r.Data))
+	}
+	return lines, nil
 }
 
 // Report gives a job's result.

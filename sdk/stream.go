@@ -84,6 +84,7 @@ func (j *jobStream) open() error {
 	}
 	j.ctx = hclog.WithContext(j.stream.Context(), j.logger, "job", open.JobId)
 	j.next, j.checkpoint = open.NextSeq, open.Checkpoint
+	j.batch.edits.prefixes.taken = open.PrefixRuns
 	if j.value, err = j.processor.open(j.ctx, jobOf(open), j.config); err != nil {
 		return fmt.Errorf("open job %s: %w", open.JobId, err)
 	}

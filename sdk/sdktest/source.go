@@ -231,10 +231,14 @@ func (r *SourceRun) Release(offer sdk.Offer, duplicate bool, message string) {
 	r.free()
 }
 
-// AppendLogs gives lines of a job to the source.
+// AppendLogs gives lines of a job to the source, in one piece, as core does.
 func (r *SourceRun) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLines, error) {
 	request := &pluginv1.AppendLogsRequest{
-		Job: protoKey(logs.Job), Handle: logs.Handle, FirstLine: logs.FirstLine, Lines: logs.Lines,
+		Job: protoKey(logs.Job), Handle: logs.Handle, FirstLine: logs.FirstLine,
+	}
+	for _, line := range logs.Lines {
+		request.Data = append(request.Data, line...)
+		request.Ends = append(request.Ends, uint32(len(request.Data))) //nolint:gosec // a test's lines
 	}
 	if !logs.SentAt.IsZero() {
 		request.SentAt = timestamppb.New(logs.SentAt)

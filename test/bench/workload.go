@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,18 +28,19 @@ type workload struct {
 	dir                          string
 	lines                        int
 	config, job, log, short, sed string
-	secrets                      []string
+	// plugins is the folder that the plugins are in, emit a program for jobs.
+	plugins, emit string
+	secrets       []string
 }
 
 // newWorkload writes the files. They are the same in each run.
-func newWorkload(dir string, megabytes int) (*workload, error) {
-	w := &workload{dir: dir, lines: megabytes * 1_000_000 / lineBytes}
+func newWorkload(ctx context.Context, dir string, megabytes int) (*workload, error) {
+	w := &workload{dir: dir, lines: megabytes * 1_000_000 / lineBytes, plugins: filepath.Join(dir, "plugins"), emit: filepath.Join(dir, "emit")}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range secretCount {
 		w.secrets = append(w.secrets, word(random, 24))
 	}
-	plugins, err := filepath.Abs("bin/plugins")
-	if err != nil {
+	if err := installPlugins(ctx, w); err != nil {
 		return nil, err
 	}
 	w.log = filepath.Join(dir, "build.log")
@@ -50,7 +52,7 @@ func newWorkload(dir string, megabytes int) (*workload, error) {
 		name, text string
 	}{
 		{&w.config, "runner.hcl", fmt.Sprintf("runner {\n  plugin_dir = %q\n}\npipeline \"default\" {\n"+
-			"  processor \"outcome\" {}\n  processor \"sanitize\" {}\n  processor \"prefix\" {}\n}\n", plugins)},
+			"  processor \"outcome\" {}\n  processor \"sanitize\" {}\n  processor \"prefix\" {}\n}\n", w.plugins)},
 		{&w.job, "job.yaml", w.jobFile()},
 		{&w.short, "short.log", "one line\n"},
 		{&w.sed, "mask.sed", "s/" + strings.Join(w.secrets, "/"+mask+"/g\ns/") + "/" + mask + "/g\n"},

@@ -118,7 +118,7 @@ var (
 	}
 	deliverSettings = settings{arguments: []argument{
 		attribute("max_bytes", pluginv1.Kind_KIND_BYTES, between(1<<10, 8<<20, byteSize)),
-		attribute("max_interval", pluginv1.Kind_KIND_DURATION, between(int64(100*time.Millisecond), int64(time.Hour), durationText)),
+		attribute("max_interval", pluginv1.Kind_KIND_DURATION, between(int64(10*time.Millisecond), int64(time.Hour), durationText)),
 		attribute("give_up", pluginv1.Kind_KIND_DURATION, between(int64(time.Second), int64(7*24*time.Hour), durationText)),
 	}}
 	localSettings = settings{arguments: []argument{

@@ -60,6 +60,8 @@ type Pipeline struct {
 	// Resumes says that the source can go on with jobs that another runner has taken from it: then jobs whose runner is gone
 	// are taken over, if the Executor is an executor.Adopter.
 	Resumes bool
+	// PackedLogs says that the source takes the lines of a chunk in one piece.
+	PackedLogs bool
 	// Grace is the time between TERM and KILL when a job is ended early, Lifetime how long a job may run.
 	Grace, Lifetime time.Duration
 }

@@ -218,7 +218,12 @@ func (f *fakeSource) AppendLogs(_ context.Context, r *pluginv1.AppendLogsRequest
 			return nil, err
 		}
 	}
-	for _, l := range r.GetLines() {
+	lines, start := r.GetLines(), uint32(0)
+	for _, end := range r.GetEnds() {
+		lines = append(lines, r.GetData()[start:end])
+		start = end
+	}
+	for _, l := range lines {
 		f.logs[r.GetJob().GetId()] = append(f.logs[r.GetJob().GetId()], string(l))
 	}
 	answer := &pluginv1.AppendLogsResponse{}

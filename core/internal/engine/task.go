@@ -316,6 +316,7 @@ func (t *task) send(ctx context.Context, chunk pipeline.Chunk) ([]string, error)
 	request := &pluginv1.AppendLogsRequest{
 		Job: t.key(), Handle: t.handle, FirstLine: chunk.FirstLine, SentAt: timestamppb.New(chunk.Made), Lines: chunk.Lines,
 	}
+	defer pack(request, p.PackedLogs)()
 	t.next = chunk.FirstLine + uint64(len(chunk.Lines))
 	t.tail.Add(chunk.Lines)
 	t.trace.Delivering()

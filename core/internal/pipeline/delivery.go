@@ -215,6 +215,8 @@ type chunker struct {
 	// lines counts those that have come, without core's own about the delivery, passed says that those of the hole are counted.
 	lines  uint64
 	passed bool
+	// usual is how many lines the next chunk has room for, before it has to grow: as many as the one before had.
+	usual int
 	// told is the progress.
 	told Progress
 }
@@ -349,7 +351,7 @@ func (c *chunker) own(text []byte) {
 		c.cut()
 	}
 	if c.current == nil {
-		c.current = &Chunk{FirstLine: c.next, through: c.through, at: c.at}
+		c.current = &Chunk{FirstLine: c.next, Lines: make([][]byte, 0, c.usual), through: c.through, at: c.at}
 		c.timer.Reset(c.options.MaxInterval)
 	}
 	c.current.Lines = append(c.current.Lines, text)
@@ -369,5 +371,6 @@ func (c *chunker) cut() {
 	c.timer.Stop()
 	c.current.Made = time.Now()
 	c.ready = append(c.ready, c.current)
+	c.usual = len(c.current.Lines)
 	c.current = nil
 }

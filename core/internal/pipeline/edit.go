@@ -10,13 +10,14 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// edit is one decoded edit. Its bytes belong to the message that it came in.
+// edit is one decoded edit. Its text is in the columns that it came in, from from up to to: with a pointer to it, each edit
+// would be the garbage collector's business.
 type edit struct {
 	seq      uint64
-	op       pluginv1.Op
 	offset   uint32
 	removed  uint32
-	inserted []byte
+	from, to uint32
+	op       pluginv1.Op
 	flags    record.Flags
 }
 
@@ -103,10 +104,13 @@ func (c *cursor) readText(e *edit) error {
 	if uint64(c.text)+n > uint64(len(c.columns.Data)) {
 		return fmt.Errorf("its text ends outside of data")
 	}
-	e.inserted = c.columns.Data[c.text : c.text+int(n)]
+	e.from, e.to = uint32(c.text), uint32(c.text+int(n)) //nolint:gosec // a message is far smaller
 	c.text += int(n)
 	return nil
 }
+
+// inserted is the text of the current edit. Its bytes belong to the message that it came in.
+func (c *cursor) inserted() []byte { return c.columns.Data[c.current.from:c.current.to] }
 
 // leftovers finds columns that no edit has used: a sign that both sides count differently.
 func (c *cursor) leftovers() error {
@@ -121,6 +125,9 @@ func (c *cursor) leftovers() error {
 // check finds edits that do not fit the records first to last, whose lengths length tells. After it, apply fails only
 // when its output does, so a malformed Result leaves nothing behind.
 func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) int) error {
+	if err := checkPrefixes(edits, first, last); err != nil {
+		return err
+	}
 	c, err := newCursor(edits)
 	if err != nil {
 		return err
@@ -157,8 +164,11 @@ func check(edits *pluginv1.Edits, first, last uint64, length func(seq uint64) in
 }
 
 // apply writes a batch with its edits to out. first is the batch's first sequence number; the cursor is at the first
-// edit of this batch or of a later one, and is left at the first edit of a later one.
-func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
+// edit of this batch or of a later one, and is left at the first edit of a later one. So are the prefixes.
+func apply(out *output, batch *record.Batch, first uint64, c *cursor, p *prefixes) error {
+	if p.left() {
+		return applyPrefixed(out, batch, first, c, p)
+	}
 	if !c.valid || c.current.seq >= first+uint64(batch.Len()) {
 		return out.pass(batch)
 	}
@@ -177,7 +187,7 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 		}
 		now += batch.Elapsed(i, i+1)
 		r := record.Record{Flags: record.Flags(batch.Flags[i]), Time: now, Text: batch.Text(i)}
-		if err := applyRecord(out, batch.Step, r, c); err != nil {
+		if err := applyRecord(out, batch.Step, r, nil, c); err != nil {
 			return err
 		}
 		i++
@@ -185,30 +195,55 @@ func apply(out *output, batch *record.Batch, first uint64, c *cursor) error {
 	return nil
 }
 
-// applyRecord writes the record of the current edit with all its edits, in the order that the protocol fixes: splices, a drop, inserts. Its bytes
-// go straight to the batch being built.
-func applyRecord(out *output, step string, r record.Record, c *cursor) error {
+// applyPrefixed is apply while there are prefixes: most records get one.
+func applyPrefixed(out *output, batch *record.Batch, first uint64, c *cursor, p *prefixes) error {
+	for i, r := range batch.All {
+		prefix := p.next()
+		if c.valid && c.current.seq == first+uint64(i) {
+			if err := applyRecord(out, batch.Step, r, prefix, c); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := out.begin(batch.Step, r.Flags, r.Time); err != nil {
+			return err
+		}
+		out.append(prefix)
+		out.append(r.Text)
+		if err := out.end(r.Flags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyRecord writes the record of the current edit with all its edits, in the order that the protocol fixes: its prefix,
+// splices, a drop, inserts. Its bytes go straight to the batch being built.
+func applyRecord(out *output, step string, r record.Record, prefix []byte, c *cursor) error {
 	seq := c.current.seq
 	if err := out.begin(step, r.Flags, r.Time); err != nil {
 		return err
 	}
+	out.append(prefix)
 	position := uint32(0)
 	for ; c.atOp(seq, pluginv1.Op_OP_SPLICE); c.advance() {
 		out.append(r.Text[position:c.current.offset])
-		out.append(c.current.inserted)
+		out.append(c.inserted())
 		position = c.current.offset + c.current.removed
 	}
 	out.append(r.Text[position:])
-	end := out.end
+	var err error
 	if c.atOp(seq, pluginv1.Op_OP_DROP) {
-		end = out.drop
 		c.advance()
+		err = out.drop(r.Flags)
+	} else {
+		err = out.end(r.Flags)
 	}
-	if err := end(r.Flags); err != nil {
+	if err != nil {
 		return err
 	}
 	for ; c.atOp(seq, pluginv1.Op_OP_INSERT_AFTER); c.advance() {
-		inserted := record.Record{Flags: c.current.flags, Time: r.Time, Text: c.current.inserted}
+		inserted := record.Record{Flags: c.current.flags, Time: r.Time, Text: c.inserted()}
 		if err := out.insert(step, inserted); err != nil {
 			return err
 		}

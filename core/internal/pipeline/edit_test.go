@@ -21,6 +21,12 @@ func FuzzEdits(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
+	e.edits.PrefixCounts, e.edits.PrefixLengths, e.edits.PrefixData = []uint32{1, 2}, []uint32{0, 3}, []byte("pre")
+	prefixed, err := proto.Marshal(&e.edits)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(prefixed)
 	f.Add([]byte{})
 	batch := logOf(3, "abc", "!d…", "").batches[0]
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -43,7 +49,8 @@ func FuzzEdits(f *testing.F) {
 			}
 			return nil
 		}}
-		if err := apply(&out, batch, 1, c); err != nil {
+		p := prefixes{columns: edits}
+		if err := apply(&out, batch, 1, c, &p); err != nil {
 			t.Fatal(err)
 		}
 		if err := out.finish(); err != nil {
@@ -52,7 +59,7 @@ func FuzzEdits(f *testing.F) {
 		if open[0] || open[1] {
 			t.Error("a line is left open")
 		}
-		if c.valid {
+		if c.valid || p.left() {
 			t.Error("apply has left edits that check has taken")
 		}
 	})
@@ -80,7 +87,7 @@ func TestEditsKeepTimes(t *testing.T) {
 		}
 		return nil
 	}}
-	if err := apply(&out, in.Take(), 1, c); err != nil {
+	if err := apply(&out, in.Take(), 1, c, &prefixes{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.finish(); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/podrunner/runner/core/internal/record"
 )
 
-// linger is how long a batch that is not full waits for more. The protocol allows 100 ms; 10 ms keep a reader's eye
+// linger is how long a batch that is not full waits for more, counted from when the one before it left. The protocol allows 100 ms; 10 ms keep a reader's eye
 // content and still gather ten lines of a job that prints a thousand a second. A line that comes after a quiet time,
 // the first one above all, does not wait.
 const linger = 10 * time.Millisecond
@@ -158,10 +158,11 @@ func (f *feeder) take(batch *record.Batch, timer *time.Timer) error {
 	if err := f.output.run(batch, 0, batch.Len(), batch.BaseTime); err != nil {
 		return err
 	}
-	if time.Since(f.sent) >= linger {
+	waited := time.Since(f.sent)
+	if waited >= linger {
 		return f.output.flush()
 	}
-	timer.Reset(linger)
+	timer.Reset(linger - waited)
 	return nil
 }
 

@@ -112,6 +112,7 @@ func (s *stage) openMessage() *pluginv1.Open {
 		NextSeq:       s.acked + 1,
 		Checkpoint:    s.checkpoint,
 		WindowBatches: protocol.WindowBatches,
+		PrefixRuns:    true,
 	}
 	if s.NeedsSecrets {
 		for _, v := range j.Secrets {
@@ -226,11 +227,12 @@ func (s *stage) apply(result *pluginv1.Result) error {
 	if err != nil {
 		return err
 	}
+	p := prefixes{columns: result.GetEdits()}
 	for _, b := range batches {
 		if b.around {
 			err = s.output.pass(b.batch)
 		} else {
-			err = apply(&s.output, b.batch, b.first, c)
+			err = apply(&s.output, b.batch, b.first, c, &p)
 		}
 		if err != nil {
 			return err

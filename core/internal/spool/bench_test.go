@@ -90,3 +90,18 @@ func TestAllocationsOfABatch(t *testing.T) {
 		t.Errorf("a batch takes %.0f allocations", got)
 	}
 }
+
+// TestAllocationsOfAppend guards the cost of writing: that of a new segment now and then, and none of a record.
+func TestAllocationsOfAppend(t *testing.T) {
+	const most = 2
+	w, records := newWriter(t, t.TempDir(), Options{Bytes: 1 << 30}), benchRecords()
+	mustAppend(t, w, records)
+	got := testing.AllocsPerRun(200, func() {
+		if err := w.Append(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > most {
+		t.Errorf("%d records take %v allocations, more than %d", len(records), got, most)
+	}
+}

@@ -14,8 +14,10 @@ import (
 type Process struct {
 	// CPU is its own, ChildrenCPU that of children whose end it has waited for, with theirs.
 	CPU, ChildrenCPU time.Duration
-	// Peak is the most memory that it has had, in bytes.
-	Peak int64
+	// Resident is the memory that it has, Peak the most that it has had, in bytes.
+	Resident, Peak int64
+	// Name is that of its program, cut off behind 15 bytes.
+	Name string
 }
 
 // tick is the unit of times in /proc: 1/100 s on every Linux that Go runs on.
@@ -38,15 +40,27 @@ func ProcessOf(pid int) (p Process, err error) {
 	p.CPU, p.ChildrenCPU = time.Duration(ticks[0]+ticks[1])*tick, time.Duration(ticks[2]+ticks[3])*tick
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			if err != nil {
-				return p, err
-			}
-			p.Peak = kib << 10
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "Name":
+			p.Name = value
+		case "VmHWM":
+			p.Peak, err = bytesOf(value)
+		case "VmRSS":
+			p.Resident, err = bytesOf(value)
+		}
+		if err != nil {
+			return p, err
 		}
 	}
 	return p, err
+}
+
+// bytesOf reads a size as the kernel writes it.
+func bytesOf(size string) (int64, error) {
+	kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(size, "kB")), 10, 64)
+	return kib << 10, err
 }
 
 // Children returns the children of a process.

@@ -455,7 +455,9 @@ type SourceTraits struct {
 	// It serves Scale.
 	Scales bool `protobuf:"varint,1,opt,name=scales,proto3" json:"scales,omitempty"`
 	// It serves Resume: a job taken over from a runner that is gone can be given back to it.
-	Resumes       bool `protobuf:"varint,2,opt,name=resumes,proto3" json:"resumes,omitempty"`
+	Resumes bool `protobuf:"varint,2,opt,name=resumes,proto3" json:"resumes,omitempty"`
+	// It takes AppendLogsRequest.data and ends in the place of lines.
+	PackedLogs    bool `protobuf:"varint,3,opt,name=packed_logs,json=packedLogs,proto3" json:"packed_logs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -500,6 +502,13 @@ func (x *SourceTraits) GetScales() bool {
 func (x *SourceTraits) GetResumes() bool {
 	if x != nil {
 		return x.Resumes
+	}
+	return false
+}
+
+func (x *SourceTraits) GetPackedLogs() bool {
+	if x != nil {
+		return x.PackedLogs
 	}
 	return false
 }
@@ -1375,10 +1384,12 @@ const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aredacts\x18\x01 \x01(\bR\aredacts\x12#\n" +
 	"\rneeds_secrets\x18\x02 \x01(\bR\fneedsSecrets\x12 \n" +
 	"\vcheckpoints\x18\x03 \x01(\bR\vcheckpoints\x12#\n" +
-	"\rreads_outcome\x18\x04 \x01(\bR\freadsOutcome\"@\n" +
+	"\rreads_outcome\x18\x04 \x01(\bR\freadsOutcome\"a\n" +
 	"\fSourceTraits\x12\x16\n" +
 	"\x06scales\x18\x01 \x01(\bR\x06scales\x12\x18\n" +
-	"\aresumes\x18\x02 \x01(\bR\aresumes\"2\n" +
+	"\aresumes\x18\x02 \x01(\bR\aresumes\x12\x1f\n" +
+	"\vpacked_logs\x18\x03 \x01(\bR\n" +
+	"packedLogs\"2\n" +
 	"\x0fValidateRequest\x12\x1f\n" +
 	"\vconfig_json\x18\x01 \x01(\fR\n" +
 	"configJson\"R\n" +

@@ -354,6 +354,8 @@ type Open struct {
 	Checkpoint []byte `protobuf:"bytes,9,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// How many batches core sends ahead of the acknowledgements.
 	WindowBatches uint32 `protobuf:"varint,10,opt,name=window_batches,json=windowBatches,proto3" json:"window_batches,omitempty"`
+	// Core takes Edits.prefix_counts and what belongs to it.
+	PrefixRuns    bool `protobuf:"varint,11,opt,name=prefix_runs,json=prefixRuns,proto3" json:"prefix_runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -456,6 +458,13 @@ func (x *Open) GetWindowBatches() uint32 {
 		return x.WindowBatches
 	}
 	return 0
+}
+
+func (x *Open) GetPrefixRuns() bool {
+	if x != nil {
+		return x.PrefixRuns
+	}
+	return false
 }
 
 // Secret is a sensitive variable of the job.
@@ -747,7 +756,18 @@ type Edits struct {
 	Data []byte `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	// For each insert, the flags of the new record. A new record is a whole line; FLAG_PARTIAL is not allowed. Its
 	// step and time are those of the record that it follows.
-	InsertFlags   []byte `protobuf:"bytes,8,opt,name=insert_flags,json=insertFlags,proto3" json:"insert_flags,omitempty"`
+	InsertFlags []byte `protobuf:"bytes,8,opt,name=insert_flags,json=insertFlags,proto3" json:"insert_flags,omitempty"`
+	// Texts that are put before records, for a processor that has something to put before each: one text serves all
+	// records in a row that get the same. Only when Open says `prefix_runs`. A text comes before all other edits of its
+	// record, and has no effect when the record is dropped. Put together, the texts of all records are at most 16 MiB.
+	//
+	// For each run, the number of records in it, at least 1. The first run begins with the first record that this Result
+	// acknowledges, which is first_seq.
+	PrefixCounts []uint32 `protobuf:"varint,9,rep,packed,name=prefix_counts,json=prefixCounts,proto3" json:"prefix_counts,omitempty"`
+	// For each run, the length of the text that is put before each of its records; 0: none.
+	PrefixLengths []uint32 `protobuf:"varint,10,rep,packed,name=prefix_lengths,json=prefixLengths,proto3" json:"prefix_lengths,omitempty"`
+	// The texts of the runs, one after the other; any byte but LF.
+	PrefixData    []byte `protobuf:"bytes,11,opt,name=prefix_data,json=prefixData,proto3" json:"prefix_data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -834,6 +854,27 @@ func (x *Edits) GetData() []byte {
 func (x *Edits) GetInsertFlags() []byte {
 	if x != nil {
 		return x.InsertFlags
+	}
+	return nil
+}
+
+func (x *Edits) GetPrefixCounts() []uint32 {
+	if x != nil {
+		return x.PrefixCounts
+	}
+	return nil
+}
+
+func (x *Edits) GetPrefixLengths() []uint32 {
+	if x != nil {
+		return x.PrefixLengths
+	}
+	return nil
+}
+
+func (x *Edits) GetPrefixData() []byte {
+	if x != nil {
+		return x.PrefixData
 	}
 	return nil
 }
@@ -1142,7 +1183,7 @@ const file_runner_plugin_v1_processor_proto_rawDesc = "" +
 	"\x06opened\x18\x01 \x01(\v2\x18.runner.plugin.v1.OpenedH\x00R\x06opened\x122\n" +
 	"\x06result\x18\x02 \x01(\v2\x18.runner.plugin.v1.ResultH\x00R\x06result\x128\n" +
 	"\bfinished\x18\x03 \x01(\v2\x1a.runner.plugin.v1.FinishedH\x00R\bfinishedB\t\n" +
-	"\amessage\"\x90\x03\n" +
+	"\amessage\"\xb1\x03\n" +
 	"\x04Open\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x1a\n" +
@@ -1156,7 +1197,9 @@ const file_runner_plugin_v1_processor_proto_rawDesc = "" +
 	"checkpoint\x18\t \x01(\fR\n" +
 	"checkpoint\x12%\n" +
 	"\x0ewindow_batches\x18\n" +
-	" \x01(\rR\rwindowBatches\x1a9\n" +
+	" \x01(\rR\rwindowBatches\x12\x1f\n" +
+	"\vprefix_runs\x18\v \x01(\bR\n" +
+	"prefixRuns\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"0\n" +
@@ -1179,7 +1222,7 @@ const file_runner_plugin_v1_processor_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\fH\x00R\n" +
 	"checkpoint\x88\x01\x01B\r\n" +
-	"\v_checkpoint\"\xd3\x01\n" +
+	"\v_checkpoint\"\xc0\x02\n" +
 	"\x05Edits\x12\x1b\n" +
 	"\tfirst_seq\x18\x01 \x01(\x04R\bfirstSeq\x12\x10\n" +
 	"\x03ops\x18\x02 \x01(\fR\x03ops\x12\x14\n" +
@@ -1188,7 +1231,12 @@ const file_runner_plugin_v1_processor_proto_rawDesc = "" +
 	"\aremoved\x18\x05 \x03(\rR\aremoved\x12\x1a\n" +
 	"\binserted\x18\x06 \x03(\rR\binserted\x12\x12\n" +
 	"\x04data\x18\a \x01(\fR\x04data\x12!\n" +
-	"\finsert_flags\x18\b \x01(\fR\vinsertFlags\"=\n" +
+	"\finsert_flags\x18\b \x01(\fR\vinsertFlags\x12#\n" +
+	"\rprefix_counts\x18\t \x03(\rR\fprefixCounts\x12%\n" +
+	"\x0eprefix_lengths\x18\n" +
+	" \x03(\rR\rprefixLengths\x12\x1f\n" +
+	"\vprefix_data\x18\v \x01(\fR\n" +
+	"prefixData\"=\n" +
 	"\x06Finish\x123\n" +
 	"\x06result\x18\x01 \x01(\v2\x1b.runner.plugin.v1.JobResultR\x06result\"r\n" +
 	"\bFinished\x123\n" +

@@ -658,8 +658,13 @@ type AppendLogsRequest struct {
 	FirstLine uint64 `protobuf:"varint,3,opt,name=first_line,json=firstLine,proto3" json:"first_line,omitempty"`
 	// When core first sent this batch. The same on each retry.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
-	// The lines, processed, without line ends.
-	Lines         [][]byte `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// The lines, processed, without line ends. Empty when they are in data.
+	Lines [][]byte `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// The lines as a batch has them, for a source that says `packed_logs`: their bytes one after the other with nothing
+	// between them, and for each line the offset in data at which it ends. There are many lines, and each by itself costs
+	// the receiver an allocation and a copy. A source that says so takes either form.
+	Data          []byte   `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
+	Ends          []uint32 `protobuf:"varint,7,rep,packed,name=ends,proto3" json:"ends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,6 +730,20 @@ func (x *AppendLogsRequest) GetSentAt() *timestamppb.Timestamp {
 func (x *AppendLogsRequest) GetLines() [][]byte {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *AppendLogsRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *AppendLogsRequest) GetEnds() []uint32 {
+	if x != nil {
+		return x.Ends
 	}
 	return nil
 }
@@ -1875,14 +1894,16 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x05scope\x18\x04 \x01(\tR\x05scope\"9\n" +
 	"\aJobFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\bcontents\x18\x02 \x01(\fR\bcontents\"\xc1\x01\n" +
+	"\bcontents\x18\x02 \x01(\fR\bcontents\"\xe9\x01\n" +
 	"\x11AppendLogsRequest\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\fR\x06handle\x12\x1d\n" +
 	"\n" +
 	"first_line\x18\x03 \x01(\x04R\tfirstLine\x123\n" +
 	"\asent_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x14\n" +
-	"\x05lines\x18\x05 \x03(\fR\x05lines\"\xc0\x01\n" +
+	"\x05lines\x18\x05 \x03(\fR\x05lines\x12\x12\n" +
+	"\x04data\x18\x06 \x01(\fR\x04data\x12\x12\n" +
+	"\x04ends\x18\a \x03(\rR\x04ends\"\xc0\x01\n" +
 	"\x12AppendLogsResponse\x12K\n" +
 	"\arefused\x18\x01 \x03(\v21.runner.plugin.v1.AppendLogsResponse.RefusedLinesR\arefused\x1a]\n" +
 	"\fRefusedLines\x12\x1d\n" +
