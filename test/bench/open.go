@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -152,7 +151,7 @@ func usage(core int) (u usages, err error) {
 	u.core, u.peak, u.cpu = float64(own.Resident)/(1<<20), float64(own.Peak)/(1<<20), own.CPU.Seconds()
 	for _, pid := range measure.Children(core) {
 		p, err := measure.ProcessOf(pid)
-		if err == nil && (strings.HasPrefix(p.Name, "runner-proces") || strings.HasPrefix(p.Name, "runner-source")) { // and no helper
+		if err == nil && p.Name != "runner-helper" {
 			u.plugins += float64(p.Resident) / (1 << 20)
 			u.cpu += p.CPU.Seconds()
 		}
