@@ -172,6 +172,10 @@ bench: build faktory ## Measure the pipeline against sed | sed | grep, jobs of a
 	go run ./test/bench
 	go test -run '^$$' -bench . -benchmem ./core/internal/... ./sdk/... ./plugins/processor-sanitize/...
 
+.PHONY: bench-mask
+bench-mask: ## Measure how fast values are found and masked, against strings.NewReplacer and bytes.ReplaceAll
+	go run ./test/bench/mask
+
 .PHONY: bench-cluster
 bench-cluster: build ## Measure jobs and logs on the cluster of KUBECONFIG, against bare pods
 	go run ./test/bench/cluster

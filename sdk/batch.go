@@ -47,7 +47,7 @@ func (b *Batch) Step() string { return b.records.Step }
 
 // Stream returns the stream that line i was written to.
 func (b *Batch) Stream(i int) Stream {
-	return Stream(b.records.Flags[i] & byte(pluginv1.Flag_FLAG_STDERR))
+	return Stream(b.records.Flags[i] & streamFlags)
 }
 
 // Partial reports whether line i goes on in the next line of the same step and stream.
@@ -95,9 +95,13 @@ func (b *Batch) Drop(i int) {
 }
 
 // InsertAfter adds a line after line i; after a piece of a line of the same stream, behind the end of that line. Several
-// come in the order of the calls. text holds no line end; it is copied.
+// come in the order of the calls. stream is Stdout or Stderr. text holds no line end; it is copied.
 func (b *Batch) InsertAfter(i int, stream Stream, text []byte) {
 	_ = b.Bytes(i)
+	if stream == Outcome {
+		b.edits.fail("insert after line %d: no line can be added to the outcome file; set variables in Finish", b.seq(i))
+		return
+	}
 	b.edits.add(edit{line: uint32(i), op: opInsert, flags: byte(stream)}, b, text)
 }
 

@@ -32,8 +32,12 @@ type Variable struct {
 	Value []byte
 }
 
-// AppendLine adds a line to the end of the log. text holds no line end; it is copied.
+// AppendLine adds a line to the end of the log. stream is Stdout or Stderr. text holds no line end; it is copied.
 func (e *End) AppendLine(stream Stream, text []byte) {
+	if stream == Outcome {
+		e.err = errors.New("AppendLine: no line can be added to the outcome file; set Variables")
+		return
+	}
 	if bytes.IndexByte(text, '\n') >= 0 {
 		e.err = errors.New("AppendLine: the text holds a line end; call it once for each line")
 		return

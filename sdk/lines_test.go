@@ -107,11 +107,13 @@ func TestLineProperties(t *testing.T) {
 		sdktest.Line{Text: "a", Step: "init", Time: at},
 		sdktest.Line{Text: "b", Stream: sdk.Stderr, Time: at.Add(time.Hour), Partial: true},
 		sdktest.Line{Text: "", Stream: sdk.Stderr, Time: at.Add(-time.Hour)},
+		sdktest.Line{Text: "k=v", Stream: sdk.Outcome, Time: at},
 	)
 	want := []string{
 		`1 init stdout "a" false 2020-02-03T04:05:06.000000007Z`,
 		`2 job stderr "b" true 2020-02-03T05:05:06.000000007Z`,
 		`3 job stderr "" false 2020-02-03T03:05:06.000000007Z`,
+		`4 job outcome "k=v" false 2020-02-03T04:05:06.000000007Z`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -147,6 +149,7 @@ func TestMistakes(t *testing.T) {
 		"huge":               {func(l *sdk.Line) { l.Splice(1, int(^uint(0)>>1), nil) }, "at offset 1"},
 		"line end in text":   {func(l *sdk.Line) { l.Replace([]byte("a\nb")) }, "holds a line end"},
 		"line end in insert": {func(l *sdk.Line) { l.InsertAfter(sdk.Stdout, []byte("a\n")) }, "holds a line end"},
+		"insert of no line":  {func(l *sdk.Line) { l.InsertAfter(sdk.Outcome, nil) }, "no line can be added to the outcome file"},
 		"overlap":            {func(l *sdk.Line) { l.Splice(0, 3, nil); l.Splice(2, 2, nil) }, "splices of line 1 overlap"},
 		"overlap, backwards": {func(l *sdk.Line) { l.Splice(2, 2, nil); l.Splice(0, 3, nil) }, "splices of line 1 overlap"},
 		"replaced twice":     {func(l *sdk.Line) { l.Replace(nil); l.Replace(nil) }, "splices of line 1 overlap"},

@@ -24,6 +24,9 @@ type Plugin struct {
 	Redacts bool
 	// NeedsSecrets asks for the job's sensitive variables in [Job.Secrets].
 	NeedsSecrets bool
+	// ReadsOutcome asks for the lines of the steps' outcome files, as those of the stream [Outcome]. A processor that
+	// Redacts gets them in any case.
+	ReadsOutcome bool
 }
 
 // Processor is a log processor, as made by [Lines] or [Batches].

@@ -3,6 +3,8 @@ package sdk
 import (
 	"context"
 	"time"
+
+	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
 // LineProcessor sees the lines of one job, one at a time, in order.
@@ -55,21 +57,32 @@ type Job struct {
 	Secrets []Secret
 }
 
-// Stream is the standard stream that a line was written to.
+// Stream is the stream of a step that a line was written to.
 type Stream byte
 
-// The two streams of a step.
+// The streams of a step.
 const (
-	Stdout Stream = iota
-	Stderr
+	Stdout = Stream(pluginv1.Flag_FLAG_NONE)
+	Stderr = Stream(pluginv1.Flag_FLAG_STDERR)
+	// Outcome is the step's outcome file, which comes behind all its output. Only a processor whose Plugin sets
+	// ReadsOutcome or Redacts sees it. Its lines are no part of the log: what no processor drops, core does, and no line
+	// can be added to it.
+	Outcome = Stream(pluginv1.Flag_FLAG_OUTCOME)
 )
 
-// String returns "stdout" or "stderr".
+// streamFlags are the flags of a record that tell its stream.
+const streamFlags = byte(pluginv1.Flag_FLAG_STDERR | pluginv1.Flag_FLAG_OUTCOME)
+
+// String returns "stdout", "stderr" or "outcome".
 func (s Stream) String() string {
-	if s == Stderr {
+	switch s {
+	case Stderr:
 		return "stderr"
+	case Outcome:
+		return "outcome"
+	default:
+		return "stdout"
 	}
-	return "stdout"
 }
 
 // Line is one line of a job's log, or a piece of a long one.

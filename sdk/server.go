@@ -134,6 +134,7 @@ func (s *server) describe() *pluginv1.DescribeResponse {
 		Redacts:      s.plugin.Redacts,
 		NeedsSecrets: s.plugin.NeedsSecrets,
 		Checkpoints:  s.plugin.Processor.checkpoints(),
+		ReadsOutcome: s.plugin.ReadsOutcome,
 	}
 	return d
 }

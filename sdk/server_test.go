@@ -278,12 +278,12 @@ func TestTraits(t *testing.T) {
 	if concrete.checkpoints() || !unknown.checkpoints() {
 		t.Error("checkpoints are promised exactly when the type has them, and when the type is not known")
 	}
-	p := Plugin{Name: "a", Processor: concrete, Redacts: true, NeedsSecrets: true}
+	p := Plugin{Name: "a", Processor: concrete, Redacts: true, NeedsSecrets: true, ReadsOutcome: true}
 	s, err := newServer(p, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := s.describe().Processor; !d.Redacts || !d.NeedsSecrets || d.Checkpoints {
+	if d := s.describe().Processor; !d.Redacts || !d.NeedsSecrets || !d.ReadsOutcome || d.Checkpoints {
 		t.Errorf("traits are %v", d)
 	}
 }

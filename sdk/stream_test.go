@@ -53,6 +53,9 @@ func (s *summer) Finish(_ context.Context, end *sdk.End) error {
 	if s.fail == "finish" {
 		return errors.New("cannot end")
 	}
+	if s.fail == "outcome" {
+		end.AppendLine(sdk.Outcome, nil)
+	}
 	if s.fail == "line end" {
 		end.AppendLine(sdk.Stdout, []byte("a\nb"))
 	}
@@ -95,6 +98,7 @@ func TestStreamFailures(t *testing.T) {
 		"checkpoint": "checkpoint after line 2: cannot save",
 		"large":      "checkpoint after line 2: it is 3145728 bytes, more than 2097152",
 		"finish":     "finish: cannot end",
+		"outcome":    "finish: AppendLine: no line can be added to the outcome file",
 		"line end":   "finish: AppendLine: the text holds a line end",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,6 +100,7 @@ type processorDescription struct {
 	Redacts      bool `json:"redacts"`
 	NeedsSecrets bool `json:"needs_secrets"`
 	Checkpoints  bool `json:"checkpoints"`
+	ReadsOutcome bool `json:"reads_outcome"`
 }
 
 type schemaDescription struct {
@@ -143,7 +144,9 @@ func writeDescription(w io.Writer, d *pluginv1.DescribeResponse) error {
 		Config:           describeSchema(d.Config),
 	}
 	if p := d.Processor; p != nil {
-		out.Processor = &processorDescription{Redacts: p.Redacts, NeedsSecrets: p.NeedsSecrets, Checkpoints: p.Checkpoints}
+		out.Processor = &processorDescription{
+			Redacts: p.Redacts, NeedsSecrets: p.NeedsSecrets, Checkpoints: p.Checkpoints, ReadsOutcome: p.ReadsOutcome,
+		}
 	}
 	if s := d.Source; s != nil {
 		out.Source = &sourceDescription{Scales: s.Scales, Resumes: s.Resumes}

@@ -11,6 +11,7 @@ require (
 	github.com/contribsys/faktory v1.9.4
 	github.com/google/go-cmp v0.7.0
 	github.com/podrunner/runner/plugins/source-opslevel v0.0.0-00010101000000-000000000000
+	github.com/podrunner/runner/sdk v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/proto/otlp v1.11.0
 	golang.org/x/sys v0.49.0
 	google.golang.org/protobuf v1.36.12
@@ -50,7 +51,6 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
-	github.com/podrunner/runner/sdk v0.0.0-00010101000000-000000000000
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/vektah/gqlparser/v2 v2.5.64 // indirect
 	github.com/x448/float16 v0.8.4 // indirect

@@ -28,6 +28,7 @@ type (
 		Redacts      bool `json:"redacts"`
 		NeedsSecrets bool `json:"needs_secrets"`
 		Checkpoints  bool `json:"checkpoints"`
+		ReadsOutcome bool `json:"reads_outcome"`
 	}
 	sourceTraits struct {
 		Scales  bool `json:"scales"`
@@ -69,7 +70,7 @@ func describe(d *pluginv1.DescribeResponse) pluginDescription {
 		Config:      describeSchema(d.GetConfig()),
 	}
 	if p := d.GetProcessor(); p != nil {
-		out.Processor = &processorTraits{p.GetRedacts(), p.GetNeedsSecrets(), p.GetCheckpoints()}
+		out.Processor = &processorTraits{p.GetRedacts(), p.GetNeedsSecrets(), p.GetCheckpoints(), p.GetReadsOutcome()}
 	}
 	if s := d.GetSource(); s != nil {
 		out.Source = &sourceTraits{s.GetScales(), s.GetResumes()}
@@ -151,6 +152,7 @@ func traits(d *pluginv1.DescribeResponse) []string {
 		{d.GetProcessor().GetRedacts(), "redacts: a log never passes by it"},
 		{d.GetProcessor().GetNeedsSecrets(), "gets the sensitive values of jobs"},
 		{d.GetProcessor().GetCheckpoints(), "goes on where it was when it is restarted"},
+		{d.GetProcessor().GetReadsOutcome(), "reads the outcome files of jobs"},
 		{d.GetSource().GetScales(), "says how many runners it wishes for"},
 		{d.GetSource().GetResumes(), "takes back jobs of a runner that is gone"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,9 +19,10 @@ import (
 
 type replayFlags struct {
 	sessionFlags
-	file   string
-	stderr string
-	time   string
+	file    string
+	stderr  string
+	outcome string
+	time    string
 }
 
 func newReplay(a *app) *cobra.Command {
@@ -30,7 +32,8 @@ func newReplay(a *app) *cobra.Command {
 		Short: "Send a recorded log through a pipeline's processors",
 		Long: "Replay reads a recorded log, - for standard input, sends it through a pipeline's processors and shows\n" +
 			"what comes out, as `core test` does. Nothing is run. The job file, if there is one, says which values are\n" +
-			"sensitive. All of LOG comes before all of what --stderr names.",
+			"sensitive. All of LOG comes before all of what --stderr names, and both before the lines of --outcome-file, which\n" +
+			"stands for the file that a job finds by OUTCOME_FILE.",
 		Example: "  core replay build.log\n  core replay -f job.yaml --time 2026-01-02T03:04:05Z build.log > masked.log",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -42,6 +45,7 @@ func newReplay(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file` whose log it is, for its sensitive variables")
 	c.Flags().StringVar(&flags.stderr, "stderr", "", "`file` with what the job wrote to standard error")
+	c.Flags().StringVar(&flags.outcome, "outcome-file", "", "`file` with what the job wrote to its outcome file")
 	c.Flags().StringVar(&flags.time, "time", "", "`time` of all records, RFC 3339, so that two runs compare (default: the time of reading)")
 	flags.add(c)
 	a.addSet(c)
@@ -53,7 +57,7 @@ func runReplay(ctx context.Context, a *app, flags replayFlags, path string) erro
 	if err != nil {
 		return err
 	}
-	if err := oneStdin(flags.file, path, flags.stderr); err != nil {
+	if err := oneStdin(flags.file, path, flags.stderr, flags.outcome); err != nil {
 		return err
 	}
 	s, err := newSession(a, flags.sessionFlags)
@@ -68,7 +72,7 @@ func runReplay(ctx context.Context, a *app, flags replayFlags, path string) erro
 		}
 	}
 	log := rawlog.New(clock)
-	closeLog, err := a.addFiles(ctx, log, path, flags.stderr)
+	closeLog, err := a.addFiles(ctx, log, path, flags)
 	if err != nil {
 		return err
 	}
@@ -105,28 +109,39 @@ func oneStdin(paths ...string) error {
 		}
 	}
 	if count > 1 {
-		return usageError(errors.New("standard input can be only one of the job file, the log and the log of standard error: name files for the others"))
+		return usageError(errors.New("standard input can be only one of the job file, the log, the log of standard error and the outcome file: name files for the others"))
 	}
 	return nil
 }
 
 // addFiles opens the files of a recorded log.
-func (a *app) addFiles(ctx context.Context, log *rawlog.Log, stdout, stderr string) (closeAll func(), err error) {
-	out, err := a.open(ctx, "log", stdout)
-	if err != nil {
-		return nil, err
+func (a *app) addFiles(ctx context.Context, log *rawlog.Log, path string, flags replayFlags) (closeAll func(), err error) {
+	var opened []io.Closer
+	closeAll = func() {
+		for _, f := range opened {
+			_ = f.Close() // it was only read
+		}
 	}
-	log.Add(stdout, out, 0)
-	if stderr == "" {
-		return func() { _ = out.Close() }, nil
+	for _, f := range []struct {
+		what, path string
+		stream     record.Flags
+	}{
+		{"log", path, 0},
+		{"log of standard error", flags.stderr, record.Stderr},
+		{"outcome file", flags.outcome, record.Outcome},
+	} {
+		if f.path == "" && f.stream != 0 {
+			continue
+		}
+		file, err := a.open(ctx, f.what, f.path)
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		opened = append(opened, file)
+		log.Add(f.path, file, f.stream)
 	}
-	errs, err := a.open(ctx, "log of standard error", stderr)
-	if err != nil {
-		_ = out.Close()
-		return nil, err
-	}
-	log.Add(stderr, errs, record.Stderr)
-	return func() { _ = out.Close(); _ = errs.Close() }, nil
+	return closeAll, nil
 }
 
 // replay sends the log through the stages.

@@ -44,6 +44,8 @@ func TestSessionRefuses(t *testing.T) {
 		"replay-two-logs":         {args: []string{"replay", "a", "b"}},
 		"replay-missing":          {args: []string{"replay", "none.log"}},
 		"replay-stderr-missing":   {args: []string{"replay", "--stderr", "none.log", "empty"}},
+		"replay-outcome-missing":  {args: []string{"replay", "--outcome-file", "none", "empty"}},
+		"replay-outcome-stdin":    {args: []string{"replay", "--outcome-file", "-", "-"}},
 		"replay-folder":           {args: []string{"replay", "plugins"}},
 		"replay-bad-time":         {args: []string{"replay", "--time", "yesterday", "empty"}},
 		"replay-bad-output":       {args: []string{"replay", "--output", "", "empty"}},

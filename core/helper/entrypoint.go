@@ -39,6 +39,7 @@ func parseEntrypoint(args []string, stdout, stderr io.Writer) (entrypoint.Config
 	flags.StringVar(&c.Spool, "spool", "", "`directory` for the output (required)")
 	flags.Int64Var(&c.SpoolBytes, "spool-size", 0, "bound of the spool in `bytes`; 0 means 64 MiB")
 	flags.BoolVar(&c.Shared, "shared", false, "let other users read and release the output")
+	flags.StringVar(&c.Outcome, "outcome", "", "`path` for the file that OUTCOME_FILE names; empty: none")
 	flags.DurationVar(&c.Grace, "grace", defaultGrace, "time between TERM and KILL when told to end")
 	flags.StringVar(&lifeline, "lifeline", "", `"stdin": end the step when the standard input ends`)
 	flags.StringVar(&c.Remove, "remove", "", "`directory` to remove when the lifeline ends")

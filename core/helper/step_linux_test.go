@@ -37,6 +37,12 @@ type step struct {
 // startStep starts the binary on commands. RUN among the flags stands for the step's folder, $LEFT is a FIFO that they may hold open.
 func startStep(t *testing.T, commands []string, flags ...string) *step {
 	t.Helper()
+	return startStepWith(t, nil, commands, flags...)
+}
+
+// startStepWith is startStep with more variables in the environment.
+func startStepWith(t *testing.T, env, commands []string, flags ...string) *step {
+	t.Helper()
 	s := &step{t: t, dir: t.TempDir()}
 	run := filepath.Join(s.dir, "run")
 	if err := os.Mkdir(run, 0o700); err != nil {
@@ -60,6 +66,7 @@ func startStep(t *testing.T, commands []string, flags ...string) *step {
 		"entrypoint", "-script", script, "-spool", s.spool(), "-workdir", filepath.Join(run, "work"), "-xtrace=false",
 	}, flags...)...)
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LEFT=" + fifo}
+	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = &s.said
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
@@ -149,7 +156,8 @@ func (s *step) exit() (int, spool.Exit) {
 	return code, exit
 }
 
-// lines waits for the helper and returns the lines of the spool: "1 " or "2 " for the stream, then the text.
+// lines waits for the helper and returns the lines of the spool: "1 ", "2 " or, for the outcome file, "@ ", then the text;
+// "…" stands at the end of a piece.
 func (s *step) lines() []string {
 	s.t.Helper()
 	s.exit()
@@ -164,7 +172,11 @@ func (s *step) lines() []string {
 			s.t.Fatal(err)
 		}
 		for _, rec := range b.All {
-			out = append(out, map[bool]string{false: "1 ", true: "2 "}[rec.Flags&record.Stderr != 0]+string(rec.Text))
+			stream := map[record.Flags]string{0: "1 ", record.Stderr: "2 ", record.Outcome: "@ "}[rec.Flags&^record.Partial]
+			if rec.Flags&record.Partial != 0 {
+				rec.Text = append(rec.Text, "…"...)
+			}
+			out = append(out, stream+string(rec.Text))
 		}
 	}
 }

@@ -19,14 +19,19 @@ type processor struct {
 	state *capture.State
 }
 
-// Batch implements sdk.BatchProcessor. Only standard output holds directives.
+// Batch implements sdk.BatchProcessor. Only standard output holds directives. The outcome file ends here.
 func (p *processor) Batch(_ context.Context, batch *sdk.Batch) error {
 	p.state.Enter(batch.Step())
 	for i := range batch.Len() {
-		if batch.Stream(i) != sdk.Stdout {
+		piece, more := batch.Bytes(i), batch.Partial(i)
+		switch batch.Stream(i) {
+		case sdk.Stdout:
+		case sdk.Outcome:
+			apply(capture.Edit{Drop: true, Insert: p.state.File(piece, more)}, batch, i)
+			continue
+		default:
 			continue
 		}
-		piece, more := batch.Bytes(i), batch.Partial(i)
 		if p.state.Ignores(piece, more) {
 			continue
 		}

@@ -116,6 +116,25 @@ func TestBlockWithNoEnd(t *testing.T) {
 	}
 }
 
+func TestOutcomeFile(t *testing.T) {
+	file := func(text string) sdktest.Line { return sdktest.Line{Text: text, Stream: sdk.Outcome} }
+	long := strings.Repeat("0123456789abcdef", 80<<10/16)
+	result := sdktest.Replay(t, plugin, sdktest.Job{},
+		sdktest.Line{Text: setLine + "a=printed"}, sdktest.Line{Text: "last line"},
+		file("a=written"), file("not a variable"), file("m<<END"), file(long), file(""), file("END"), file("n<<END"))
+	sdktest.AssertLines(t, result, "last line",
+		`[runner] outcome: line 2 of the outcome file of step "job" is left out: it is neither KEY=VALUE nor KEY<<DELIMITER`,
+		`[runner] outcome: variable "n" is dropped: its block in the outcome file has no line that is equal to its delimiter`)
+	for _, l := range result.Lines {
+		if l.Stream != sdk.Stdout {
+			t.Errorf("%q is of stream %s", l.Text, l.Stream)
+		}
+	}
+	if d := cmp.Diff(map[string]string{"a": "written", "m": long + "\n"}, variables(result)); d != "" {
+		t.Errorf("variables (-want +got):\n%s", d)
+	}
+}
+
 func TestConformance(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "runner-processor-outcome")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/podrunner/runner/sdk"
-	"github.com/podrunner/runner/sdk/mask/match"
 	"github.com/podrunner/runner/sdk/mask/policy"
 	"github.com/podrunner/runner/sdk/mask/redact"
 )
@@ -22,69 +21,89 @@ var (
 
 // processor masks one job.
 type processor struct {
-	// lines masks the log.
-	lines *redact.Redactor
-	// texts are the forms for what has several lines.
-	texts []match.Form
-	// open are the lines of which a piece has come and another one will.
-	open openLines
+	*masks
+	// detectsKeys says that private keys are looked for.
+	detectsKeys bool
+	// streams are those of which something has to be known, at most one of each origin.
+	streams []*stream
+	// saved is the last checkpoint, nil when it has to be made.
+	saved []byte
+	// text is memory for a line.
+	text []byte
 }
 
 func start(ctx context.Context, job sdk.Job, c config) (*processor, error) {
-	secrets := make([]policy.Secret, len(job.Secrets))
-	for i, s := range job.Secrets {
-		secrets[i] = policy.Secret(s)
+	secrets := make([]policy.Secret, 0, len(job.Secrets)+len(c.values))
+	for _, s := range job.Secrets {
+		secrets = append(secrets, policy.Secret(s))
 	}
-	selection, err := policy.Select(secrets, policy.Options{MinLength: c.MinLength})
+	m, err := newMasks(ctx, append(secrets, c.values...), c)
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range selection.Notes {
-		sdk.Logger(ctx).Warn("a sensitive variable is not masked everywhere", "variable", n.Key, "reason", n.Text)
-	}
-	return &processor{lines: redact.New(selection.Lines), texts: selection.Texts}, nil
+	return &processor{masks: m, detectsKeys: c.detects(detectPEM)}, nil
 }
 
 // Batch implements sdk.BatchProcessor.
-func (p *processor) Batch(_ context.Context, batch *sdk.Batch) error {
+func (p *processor) Batch(ctx context.Context, batch *sdk.Batch) error {
+	if len(p.streams) > 0 {
+		p.detectors.LookAll()
+	} else {
+		p.detectors.Look(batch.Data())
+	}
+	mayHaveKey := p.detectsKeys && bytes.Contains(batch.Data(), keyBegin)
 	for i := range batch.Len() {
-		if batch.Partial(i) || len(p.open.lines) > 0 {
-			p.piece(batch, i)
-		} else {
-			p.line(batch, i)
+		line := batch.Bytes(i)
+		isLog := batch.Stream(i) != sdk.Outcome
+		if isLog && !mayHaveKey && !batch.Partial(i) && p.knowsNothing(batch, i) && p.isOrdinary(line) {
+			splice(batch, i, p.lines.Line(line, 0))
+		} else if err := p.record(ctx, batch, i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// line masks a line that has come whole.
-func (p *processor) line(batch *sdk.Batch, i int) {
-	line := batch.Bytes(i)
-	masks, length := p.lines.Line(line)
-	for _, s := range masks {
-		batch.Splice(i, s.Start, s.End-s.Start, mask)
+// keyBegin is part of the first line of a private key.
+var keyBegin = []byte("-----BEGIN ")
+
+// knowsNothing reports whether nothing is known that matters for a line.
+func (p *processor) knowsNothing(batch *sdk.Batch, i int) bool {
+	if len(p.streams) == 0 {
+		return true
 	}
-	if length < len(line) {
-		batch.Splice(i, length, len(line)-length, nil)
+	from := origin{batch.Step(), batch.Stream(i)}
+	for _, s := range p.streams {
+		if s.from == from || len(s.held) > 0 {
+			return false
+		}
 	}
+	return true
 }
 
-// piece masks a line that may be a piece of one.
-func (p *processor) piece(batch *sdk.Batch, i int) {
-	piece, from := batch.Bytes(i), origin{batch.Step(), batch.Stream(i)}
-	out, carry := p.lines.Piece(p.open.carry(from), piece, batch.Partial(i))
-	p.open.put(from, carry)
-	if !bytes.Equal(out, piece) {
-		batch.Replace(i, out)
+// isOrdinary reports whether a line is masked by its bytes alone: it is no directive, and in no row.
+func (p *processor) isOrdinary(line []byte) bool {
+	if len(line) == 0 {
+		return true
 	}
+	return line[0] != ':' && (len(line) > maxHeadBytes || !p.rows.Has(bytes.TrimSpace(line)))
 }
 
 // Finish implements sdk.Finisher.
 func (p *processor) Finish(_ context.Context, end *sdk.End) error {
-	if len(p.texts) == 0 || end.Message == "" && len(end.Variables) == 0 {
+	p.detectors.LookAll()
+	for _, s := range p.streams {
+		for _, l := range s.held {
+			end.AppendLine(s.from.stream, p.masked(s, l.text))
+		}
+		if s.mode == heading { // core ends each line; this is for hosts that do not
+			end.AppendLine(s.from.stream, p.masked(s, s.head))
+		}
+	}
+	if end.Message == "" && len(end.Variables) == 0 {
 		return nil
 	}
-	texts := redact.New(p.texts)
+	texts := redact.New(p.texts, p.detectors)
 	end.Message = string(texts.Text([]byte(end.Message)))
 	for i, v := range end.Variables {
 		masked := texts.Text(v.Value)
@@ -96,12 +115,4 @@ func (p *processor) Finish(_ context.Context, end *sdk.End) error {
 		end.AppendLine(sdk.Stdout, texts.Text(notice))
 	}
 	return nil
-}
-
-// Checkpoint implements sdk.Checkpointer.
-func (p *processor) Checkpoint() ([]byte, error) { return p.open.checkpoint(), nil }
-
-// Restore implements sdk.Checkpointer.
-func (p *processor) Restore(checkpoint []byte) error {
-	return p.open.restore(checkpoint, p.lines.Valid)
 }

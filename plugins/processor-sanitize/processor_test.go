@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/podrunner/runner/plugins/processor-sanitize/internal/sequence"
 	"github.com/podrunner/runner/sdk"
-	"github.com/podrunner/runner/sdk/mask/match"
+	"github.com/podrunner/runner/sdk/mask/forms"
 	"github.com/podrunner/runner/sdk/mask/redact"
 	"github.com/podrunner/runner/sdk/sdktest"
 )
@@ -51,7 +49,7 @@ func TestLinesOfTwoStreamsAndStepsDoNotMix(t *testing.T) {
 		last("job", sdk.Stdout, "Zq81"),
 	)
 	sdktest.AssertLines(t, result,
-		"a ********** c", "b hunter2-Zq", "x **********", "Zq81 whole **********")
+		"a ********** c", "b hunter2-Zq", "Zq81 whole **********", "x **********")
 }
 
 func TestLongLine(t *testing.T) {
@@ -68,7 +66,7 @@ func TestSecretLongerThanAPiece(t *testing.T) {
 		value[i] = 'a' + byte(r.IntN(26))
 	}
 	almost := string(value[:len(value)-1])
-	result := sdktest.Replay(t, plugin, jobWith(string(value)),
+	result := sdktest.Run(t, plugin, jobWith(string(value)),
 		sdktest.Lines("<"+string(value)+">", "<"+almost+">", almost)...)
 	sdktest.AssertLines(t, result, "<"+redact.Mask+">", "<"+almost+">", almost)
 }
@@ -153,71 +151,9 @@ func TestAJobThatCannotBeMaskedIsRefused(t *testing.T) {
 	}
 }
 
-func TestCheckpointsHoldNoSecret(t *testing.T) {
-	var open openLines
-	r := redact.New([]match.Form{{Text: []byte(secretValue)}, {Text: []byte("hunter3")}})
-	for n := 1; n < len(secretValue); n++ {
-		_, carry := r.Piece(redact.Carry{}, []byte("login "+secretValue[:n]), true)
-		open.put(origin{"job", sdk.Stdout}, carry)
-		saved := open.checkpoint()
-		for k := 2; k <= n; k++ {
-			if bytes.Contains(saved, []byte(secretValue[:k])) {
-				t.Errorf("the checkpoint %q holds %q", saved, secretValue[:k])
-			}
-		}
-		if len(saved) > 16 {
-			t.Errorf("the checkpoint has %d bytes", len(saved))
-		}
-		var again openLines
-		if err := again.restore(saved, r.Valid); err != nil || again.carry(origin{"job", sdk.Stdout}) != carry {
-			t.Errorf("restored to %+v, %v", again, err)
-		}
-	}
-}
-
-func TestDamagedCheckpointsAreRefused(t *testing.T) {
-	var open openLines
-	r := redact.New([]match.Form{{Text: []byte(secretValue)}})
-	_, carry := r.Piece(redact.Carry{}, []byte("login hunt"), true)
-	open.put(origin{"job", sdk.Stdout}, carry)
-	good := open.checkpoint()
-	for n := 2; n < len(good); n++ { // the first byte alone, the version, says that there are no open lines
-		if err := (&openLines{}).restore(good[:n], r.Valid); err == nil {
-			t.Errorf("the first %d of %d bytes are taken", n, len(good))
-		}
-	}
-	other := redact.New([]match.Form{{Text: []byte("abc")}})
-	if err := (&openLines{}).restore(good, other.Valid); err == nil {
-		t.Error("the checkpoint of other secrets is taken")
-	}
-	if err := (&openLines{}).restore(append([]byte{9}, good[1:]...), r.Valid); err == nil {
-		t.Error("another version is taken")
-	}
-}
-
-func TestCheckpointOfUnchangedLinesIsTheSameBytes(t *testing.T) {
-	var open openLines
-	open.put(origin{"job", sdk.Stdout}, redact.Carry{Word: true})
-	first := open.checkpoint()
-	open.put(origin{"job", sdk.Stdout}, redact.Carry{Word: true})
-	if second := open.checkpoint(); &first[0] != &second[0] {
-		t.Error("encoded anew")
-	}
-	open.put(origin{"job", sdk.Stdout}, redact.Carry{})
-	if got := open.checkpoint(); got != nil {
-		t.Errorf("with no open lines it is %q", got)
-	}
-}
-
 func TestConformance(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "runner-processor-sanitize")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
-	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	if err := build.Run(); err != nil {
-		t.Fatal(err)
-	}
 	sdktest.Conformance(t, sdktest.Binary{
-		Path:    path,
+		Path:    build(t),
 		Secrets: []sdk.Secret{{Key: "TOKEN", Value: []byte(secretValue)}, {Key: "PIN", Value: []byte("12")}},
 		Lines: []sdktest.Line{
 			{Text: "login " + secretValue},
@@ -227,3 +163,87 @@ func TestConformance(t *testing.T) {
 		},
 	})
 }
+
+func TestConfigurationIsChecked(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		config     map[string]any
+	}{
+		{"a pattern that is none", "patterns[1]", map[string]any{"patterns": []string{"a", "("}}},
+		{"a pattern that matches nothing", "patterns[0]", map[string]any{"patterns": []string{"a*"}}},
+		{"no name", "mask_env[0]", map[string]any{"mask_env": []string{"A=B"}}},
+		{"an unknown detector", "detect[0]", map[string]any{"detect": []string{"keys"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := sdktest.Validate(t, plugin, c.config)
+			if len(got) != 1 || got[0].Path != c.path || got[0].Severity != "error" {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestWithout(t *testing.T) {
+	lines := sdktest.Lines(secretValue+" 68756e746572322d5a713831", "aHVudGVyMi1acTgx")
+	job := jobWith(secretValue)
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** **********", "**********")
+	job.Config = map[string]any{"without": []string{"hex", "wrapped"}}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, lines...), "********** 68756e746572322d5a713831", "**********")
+	for _, kind := range forms.Encodings() {
+		if got := sdktest.Validate(t, plugin, map[string]any{"without": []string{kind.String()}}); len(got) > 0 {
+			t.Errorf("without %v: %+v", kind, got)
+		}
+	}
+}
+
+func TestValuesOfTheEnvironment(t *testing.T) {
+	t.Setenv("SANITIZE_TEST_TOKEN", "tok3n-of-env")
+	job := sdktest.Job{Config: map[string]any{"mask_env": []string{"SANITIZE_TEST_TOKEN"}}}
+	sdktest.AssertLines(t, sdktest.Run(t, plugin, job, sdktest.Lines("a tok3n-of-env")...), "a **********")
+	c := config{MaskEnv: []string{"SANITIZE_TEST_NONE"}}
+	var d sdk.Diagnostics
+	if c.Configure(t.Context(), &d); !d.HasErrors() {
+		t.Error("a variable that is not set is taken")
+	}
+}
+
+func TestDamagedCheckpointsAreRefused(t *testing.T) {
+	open := func() *processor {
+		p, err := start(t.Context(), sdk.Job{Secrets: []sdk.Secret{{Key: "K", Value: []byte("ab12\ncd34")}}}, config{MinLength: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := open()
+	if err := p.add(t.Context(), []byte("dyn-1234")); err != nil {
+		t.Fatal(err)
+	}
+	p.streams = []*stream{{
+		from: origin{"job", sdk.Stdout}, mode: heading, head: []byte("hea"), held: []heldLine{{[]byte("ab12"), 7}},
+		run: p.rows.Step(p.rows.Step(sequenceStart, []byte("ab12")), []byte("cd34")), key: 3, until: "to-ken-1",
+	}}
+	good, err := p.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := open()
+	if err := again.Restore(good); err != nil {
+		t.Fatal(err)
+	}
+	again.saved = nil
+	if saved, err := again.Checkpoint(); err != nil || !bytes.Equal(saved, good) {
+		t.Errorf("restored to %q from %q, %v", saved, good, err)
+	}
+	for n := 1; n < len(good); n++ {
+		p := open()
+		if err := p.Restore(good[:n]); err == nil && len(p.streams) == 1 {
+			t.Errorf("the first %d of %d bytes are taken", n, len(good))
+		}
+	}
+	if err := open().Restore(append([]byte{9}, good[1:]...)); err == nil {
+		t.Error("another version is taken")
+	}
+}
+
+var sequenceStart sequence.State

@@ -114,8 +114,7 @@ func (s *source) enroll(ctx context.Context, in *sdk.Intake) bool {
 		}
 		err := s.register(ctx)
 		if err == nil {
-			in.Connected()
-			s.troubled = ""
+			s.well(in)
 			return true
 		}
 		if ctx.Err() != nil {
@@ -134,6 +133,9 @@ func (s *source) enroll(ctx context.Context, in *sdk.Intake) bool {
 func (s *source) as(ctx context.Context, runner string, call func(id string) error) error {
 	id := s.runners.speakFor(runner)
 	err := call(id)
+	if err == nil {
+		s.worked()
+	}
 	if !api.IsUnknownRunner(err) {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,7 +28,7 @@ const (
 	// answer is cut off, nobody runs that job. But a runner that was told to stop, and has nothing to do, is gone within a second.
 	patience = 500 * time.Millisecond
 	// maxPollPause bounds the pause between polls that have failed.
-	maxPollPause = time.Minute
+	maxPollPause = 30 * time.Second
 )
 
 // source takes jobs from the API.
@@ -40,13 +41,16 @@ type source struct {
 	jobs    *jobs
 	// registering is held while it is done.
 	registering sync.Mutex
-	// troubled is the error that was logged last, "" after one that is over. It belongs to Take.
+	// troubled is the error that was logged last, "" after one that is over. It belongs to Take. away says that there is one;
+	// then back gets a value when a call about a job has worked.
 	troubled string
+	away     atomic.Bool
+	back     chan struct{}
 }
 
 func connect(_ context.Context, runner string, c config) (*source, error) {
 	return &source{
-		config: &c, name: runner, runners: newRunners(), jobs: newJobs(),
+		config: &c, name: runner, runners: newRunners(), jobs: newJobs(), back: make(chan struct{}, 1),
 		api: api.New(api.Options{
 			URL: c.APIURL, Token: c.APIToken.Reveal(), Version: version, Extras: c.UserAgentExtras, Timeout: c.Timeout, Roots: c.roots,
 		}),
@@ -80,8 +84,7 @@ func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
 			wait = pause.Next()
 			s.trouble(ctx, in, "asking for a job has failed", err, wait)
 		default:
-			in.Connected()
-			s.troubled = ""
+			s.well(in)
 			pause.Reset()
 		}
 		if !found && !s.rest(ctx, wait) {
@@ -90,13 +93,15 @@ func (s *source) Take(ctx context.Context, in *sdk.Intake) error {
 	}
 }
 
-// rest waits before the next poll, or until there is a job that core has not got yet. It reports false when ctx has ended.
+// rest waits before the next poll, or until there is a job that core has not got yet, or a sign that the API is back. It
+// reports false when ctx has ended.
 func (s *source) rest(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-s.jobs.news:
+	case <-s.back:
 	case <-ctx.Done():
 		return false
 	}
@@ -106,11 +111,29 @@ func (s *source) rest(ctx context.Context, wait time.Duration) bool {
 // trouble says that the API does not do what it is asked for: at level warn when that is news.
 func (s *source) trouble(ctx context.Context, in *sdk.Intake, what string, err error, wait time.Duration) {
 	in.Disconnected(err.Error())
+	s.away.Store(true)
 	level := hclog.Debug
 	if s.troubled != err.Error() {
 		s.troubled, level = err.Error(), hclog.Warn
 	}
 	sdk.Logger(ctx).Log(level, what, "error", err, "again_in", wait.Round(time.Millisecond).String())
+}
+
+// well says that the API does what it is asked for.
+func (s *source) well(in *sdk.Intake) {
+	in.Connected()
+	s.troubled = ""
+	s.away.Store(false)
+}
+
+// worked takes note of a call about a job that has worked.
+func (s *source) worked() {
+	if s.away.Load() {
+		select {
+		case s.back <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // interval is the pause after a poll that has found nothing: of a different length each time, so that runners that were

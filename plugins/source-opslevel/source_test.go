@@ -431,6 +431,27 @@ func TestAPIComesLater(t *testing.T) {
 	}
 }
 
+// TestAPIIsBack: a call about a job that works is a sign that jobs can be asked for again.
+func TestAPIIsBack(t *testing.T) {
+	t.Parallel()
+	s := newAPI(t, opsleveltest.Options{})
+	s.Add(simple("a"))
+	r := run(t, s, sdktest.SourceOptions{Concurrency: 2}, nil)
+	offer := r.Offer()
+	s.Down()
+	r.Status(false)
+	time.Sleep(4 * time.Second) // the pauses grow
+	must(t, s.Up())
+	s.Add(simple("b"))
+	begun := time.Now()
+	_, err := r.AppendLogs(t.Context(), logsOf(offer, 1, "back"))
+	must(t, err)
+	r.Offer()
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	s := newAPI(t, opsleveltest.Options{})

@@ -161,6 +161,9 @@ func applyToOne(record Line, list []change) (edited, error) {
 			if x.flags&byte(pluginv1.Flag_FLAG_PARTIAL) != 0 {
 				return out, errors.New("an insert with FLAG_PARTIAL; a new record is a whole line")
 			}
+			if x.flags&byte(pluginv1.Flag_FLAG_OUTCOME) != 0 {
+				return out, errors.New("an insert with FLAG_OUTCOME; a new record is one of the log")
+			}
 			out.inserts = append(out.inserts, Line{
 				Text:   x.text,
 				Stream: sdk.Stream(x.flags & byte(pluginv1.Flag_FLAG_STDERR)),

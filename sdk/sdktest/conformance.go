@@ -158,7 +158,17 @@ func (s *subject) lines() []Line {
 			add(s.binary.Lines[i/3%n])
 		}
 	}
+	if s.description.Processor.GetReadsOutcome() || s.description.Processor.GetRedacts() {
+		for _, text := range outcomeFile {
+			add(Line{Text: text, Stream: sdk.Outcome})
+		}
+	}
 	return lines
+}
+
+// outcomeFile is that of a job like most, with mistakes.
+var outcomeFile = []string{
+	"version=1.2.3", "notes<<END", "first", "", "  last", "END", "", "no variable", "=", "a<<b=c", "open<<NEVER", "the end",
 }
 
 // sameRun plays a job and compares what comes of it with want.

@@ -57,6 +57,7 @@ func TestConformanceCatches(t *testing.T) {
 		{"not cumulative", "order", "acknowledges more than the one before"},
 		{"foreign edit", "order", "in a Result that acknowledges records 1 to"},
 		{"overlap", "order", "a splice at offset 1, and the one before it reaches to 2"},
+		{"outcome line", "order", "an insert with FLAG_OUTCOME"},
 		{"short columns", "order", "it puts in 5 bytes, and data holds only 4 more"},
 		{"checkpoint", "order", "the processor declares in its traits that it has none"},
 		{"large checkpoint", "order", "a checkpoint has 2097153 bytes"},

@@ -59,6 +59,9 @@ func records(lines []Line) []Line {
 // columnBytes is what a record costs in a batch beside its text.
 const columnBytes = 16
 
+// outcome reports whether a line is one of an outcome file. Core sends those in batches of their own.
+func outcome(l Line) bool { return l.Stream == sdk.Outcome }
+
 // pack packs records, as made by records, into batches of at most maxLines.
 func pack(records []Line, maxLines int) []*pluginv1.Batch {
 	var batches []*pluginv1.Batch
@@ -66,7 +69,7 @@ func pack(records []Line, maxLines int) []*pluginv1.Batch {
 	var last int64
 	for i, r := range records {
 		now := r.Time.UnixNano()
-		if b == nil || b.Step != r.Step || len(b.Ends) == maxLines ||
+		if b == nil || b.Step != r.Step || outcome(records[i-1]) != outcome(r) || len(b.Ends) == maxLines ||
 			len(b.Data)+len(r.Text)+columnBytes*(len(b.Ends)+1) > protocol.MaxBatchBytes {
 			b = &pluginv1.Batch{FirstSeq: uint64(i) + 1, BaseTime: now, Step: r.Step}
 			batches, last = append(batches, b), now
@@ -79,6 +82,9 @@ func pack(records []Line, maxLines int) []*pluginv1.Batch {
 	}
 	return batches
 }
+
+// streamFlags are the flags of a record that tell its stream.
+const streamFlags = byte(pluginv1.Flag_FLAG_STDERR | pluginv1.Flag_FLAG_OUTCOME)
 
 func flagsOf(l Line) byte {
 	flags := byte(l.Stream)
@@ -98,7 +104,7 @@ func unpack(b *pluginv1.Batch) []Line {
 		}
 		lines[i] = Line{
 			Text:    string(b.Data[start:end]),
-			Stream:  sdk.Stream(b.Flags[i] & byte(pluginv1.Flag_FLAG_STDERR)),
+			Stream:  sdk.Stream(b.Flags[i] & streamFlags),
 			Step:    b.Step,
 			Time:    time.Unix(0, now).UTC(),
 			Partial: b.Flags[i]&byte(pluginv1.Flag_FLAG_PARTIAL) != 0,

@@ -139,11 +139,17 @@ func TestBatchesFitTheProtocol(t *testing.T) {
 	for i := range 5000 {
 		lines = append(lines, Line{Text: strings.Repeat("x", i%300)})
 	}
-	lines = append(lines, Line{Text: strings.Repeat("y", protocol.MaxRecordBytes)}, Line{Step: "other"})
+	lines = append(lines, Line{Text: strings.Repeat("y", protocol.MaxRecordBytes)}, Line{Step: "other"},
+		Line{Step: "other", Stream: sdk.Outcome}, Line{Step: "other", Stream: sdk.Stderr})
 	next := uint64(1)
 	for _, b := range pack(records(lines), protocol.MaxBatchLines) {
 		if b.FirstSeq != next || len(b.Ends) > protocol.MaxBatchLines || proto.Size(b) > protocol.MaxBatchBytes {
 			t.Errorf("batch at %d: %d lines, %d bytes", b.FirstSeq, len(b.Ends), proto.Size(b))
+		}
+		for _, l := range unpack(b) {
+			if first := unpack(b)[0]; outcome(l) != outcome(first) {
+				t.Errorf("batch at %d: %v and %v", b.FirstSeq, first.Stream, l.Stream)
+			}
 		}
 		next += uint64(len(b.Ends))
 	}

@@ -221,6 +221,9 @@ func (x *exchange) finish(f *pluginv1.Finished) error {
 		if l.Flags&uint32(pluginv1.Flag_FLAG_PARTIAL) != 0 {
 			return errors.New("a line in Finished has FLAG_PARTIAL; these are whole lines")
 		}
+		if l.Flags&uint32(pluginv1.Flag_FLAG_OUTCOME) != 0 {
+			return errors.New("a line in Finished has FLAG_OUTCOME; these are lines of the log")
+		}
 		if bytes.IndexByte(l.Line, '\n') >= 0 {
 			return errors.New("a line in Finished holds a line end; a record is one line")
 		}

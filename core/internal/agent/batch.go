@@ -37,7 +37,7 @@ func unpack(step string, m *agentv1.Records) (*record.Batch, error) {
 		before = end
 	}
 	for _, flags := range m.GetFlags() {
-		if record.Flags(flags)&^(record.Stderr|record.Partial) != 0 {
+		if record.Flags(flags)&^record.KnownFlags != 0 {
 			return nil, fmt.Errorf("a record of a message has the flags %#x, which are not known", flags)
 		}
 	}

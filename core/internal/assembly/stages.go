@@ -26,6 +26,7 @@ func PipelineStages(stages []Stage) []pipeline.Stage {
 			Redacts:      traits.GetRedacts(),
 			NeedsSecrets: traits.GetNeedsSecrets(),
 			Checkpoints:  traits.GetCheckpoints(),
+			ReadsOutcome: traits.GetReadsOutcome(),
 		}
 	}
 	return out

@@ -26,6 +26,10 @@ type Config struct {
 	SpoolBytes int64
 	// Shared lets other users read and release the spool.
 	Shared bool
+	// Outcome is a path for the file that OutcomeVariable names; it must not exist, and its directory is made. What the
+	// commands have written to it by the end of the step follows their output in the spool, as records of a kind of their
+	// own. Empty: there is none.
+	Outcome string
 	// Grace is the time between TERM and KILL when the step is told to end by TERM.
 	Grace time.Duration
 	// Lifeline has the step read its standard input. "cancel DURATION" on a line ends the step as TERM does, with that
@@ -33,8 +37,8 @@ type Config struct {
 	// Remove, a directory, removed. The shell's own standard input is empty in any case.
 	Lifeline bool
 	Remove   string
-	// Root is a file with a jobroot.Spec, which is entered first; empty for none. Spool and Workdir are paths in it,
-	// the others are not.
+	// Root is a file with a jobroot.Spec, which is entered first; empty for none. Spool, Outcome and Workdir are paths
+	// in it, the others are not.
 	Root string
 }
 

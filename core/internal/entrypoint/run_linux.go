@@ -100,6 +100,10 @@ func (s *step) start(c Config, input Input) error {
 	if err := setPath(env); err != nil {
 		return err
 	}
+	env, err := s.offerOutcome(c.Outcome, env)
+	if err != nil {
+		return err
+	}
 	path, err := exec.LookPath(c.Shell)
 	if err != nil {
 		return fmt.Errorf("find the shell: %w", err)
@@ -133,6 +137,7 @@ func (s *step) pump(stdout, stderr *os.File) {
 	s.pumped, s.failed = make(chan struct{}, len(s.pipes)), make(chan error, len(s.pipes))
 	var ctx context.Context
 	ctx, s.drop = context.WithCancel(context.Background())
+	s.readOutcome = func(done chan<- error) { done <- s.outcome.copy(ctx, s.out) }
 	for _, p := range newPumps(stdout, stderr, s.out, func(err error) { s.failed <- err }) {
 		go func() {
 			p.run(ctx)

@@ -31,6 +31,13 @@ type step struct {
 	// drop makes the pumps drop what the spool does not take.
 	drop func()
 
+	// outcome is the step's outcome file; nil when it has none. readOutcome moves it to the spool and says so to done;
+	// collected is that channel once it has been started. complete: there is nothing more to move.
+	outcome     *outcomeFile
+	readOutcome func(done chan<- error)
+	collected   chan error
+	complete    bool
+
 	// started and ended bound the life of the shell; ended is zero while it lives.
 	started, ended time.Time
 	status         unix.WaitStatus
@@ -69,6 +76,11 @@ func (s *step) follow() {
 			} else {
 				s.stop(grace)
 			}
+		case err := <-s.collected:
+			s.complete = true
+			if err != nil {
+				s.spoolFailed(err)
+			}
 		case <-s.leftover.C:
 			s.stop(min(s.grace, leftoverGrace))
 		case <-s.kill.C:
@@ -82,12 +94,14 @@ func (s *step) follow() {
 	}
 }
 
-func (s *step) over() bool { return !s.ended.IsZero() && s.clear && s.open == 0 }
+func (s *step) over() bool { return !s.ended.IsZero() && s.clear && s.open == 0 && s.complete }
 
 // settle does what is due once the shell has ended.
 func (s *step) settle() {
 	switch {
 	case s.ended.IsZero():
+	case s.clear && s.open == 0:
+		s.collect()
 	case s.clear:
 		// Nobody can write any more, or it is nobody of ours: what is in the pipes now is all.
 		for _, p := range s.pipes {

@@ -86,8 +86,11 @@ func (c *cursor) readInsert(e *edit) error {
 	}
 	e.flags = record.Flags(c.columns.InsertFlags[c.flag])
 	c.flag++
-	if e.flags&record.Partial != 0 {
+	switch {
+	case e.flags&record.Partial != 0:
 		return fmt.Errorf("a new line is marked as partial")
+	case e.flags&record.Outcome != 0:
+		return fmt.Errorf("a new line is marked as one of the outcome file")
 	}
 	return c.readText(e)
 }
@@ -202,7 +205,7 @@ func applyPrefixed(out *output, batch *record.Batch, first uint64, c *cursor, p 
 			}
 			continue
 		}
-		if err := out.begin(batch.Step, r.Time); err != nil {
+		if err := out.begin(batch.Step, r.Flags, r.Time); err != nil {
 			return err
 		}
 		out.append(prefix)
@@ -218,7 +221,7 @@ func applyPrefixed(out *output, batch *record.Batch, first uint64, c *cursor, p 
 // splices, a drop, inserts. Its bytes go straight to the batch being built.
 func applyRecord(out *output, step string, r record.Record, prefix []byte, c *cursor) error {
 	seq := c.current.seq
-	if err := out.begin(step, r.Time); err != nil {
+	if err := out.begin(step, r.Flags, r.Time); err != nil {
 		return err
 	}
 	out.append(prefix)

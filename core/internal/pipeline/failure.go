@@ -20,6 +20,9 @@ func (s *stage) checkFinished(finished *pluginv1.Finished) (*job.Result, error) 
 		if record.Flags(line.GetFlags())&record.Partial != 0 {
 			return nil, errors.New("a line of Finished is marked as partial")
 		}
+		if record.Flags(line.GetFlags())&record.Outcome != 0 {
+			return nil, errors.New("a line of Finished is marked as one of the outcome file")
+		}
 		if bytes.IndexByte(line.GetLine(), '\n') >= 0 {
 			return nil, errors.New("a line of Finished has a line end in it")
 		}
@@ -62,7 +65,7 @@ func (s *stage) fail(ctx context.Context, cause error) error {
 	withheld := 0
 	without := func(it item) error {
 		s.through = it.through
-		if it.batch != nil && s.OnError == Pass {
+		if it.batch != nil && (s.OnError == Pass || s.passesAround(it.batch)) {
 			return s.output.pass(it.batch)
 		}
 		if it.batch != nil {
@@ -82,7 +85,7 @@ func (s *stage) fail(ctx context.Context, cause error) error {
 		}
 		if it.result != nil {
 			finish = &it
-			s.window.add(it, 0)
+			s.window.add(it, 0, false)
 		} else if err := without(it); err != nil {
 			return err
 		}

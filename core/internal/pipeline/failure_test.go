@@ -156,6 +156,7 @@ func TestProtocolErrors(t *testing.T) {
 		{"a splice after an insert", edited(func(e *editor) { e.insert(1, "x"); e.splice(1, 0, 0, "y") }), "edits of record 1 are out of order"},
 		{"two drops", edited(func(e *editor) { e.drop(1); e.drop(1) }), "edits of record 1 are out of order"},
 		{"a partial insert", edited(func(e *editor) { e.insert(1, "x…") }), "a new line is marked as partial"},
+		{"an insert into the outcome file", edited(func(e *editor) { e.insert(1, "@x") }), "a new line is marked as one of the outcome file"},
 		{"columns too short", edited(func(e *editor) { e.splice(1, 0, 0, "abc"); e.edits.Data = nil }), "its text ends outside of data"},
 		{"columns too long", edited(func(e *editor) { e.drop(1); e.edits.Data = []byte("x") }), "their columns hold more than their ops use"},
 		{"a line end in a splice", edited(func(e *editor) { e.splice(1, 0, 0, "a\nb") }), "an edit puts a line end into a line"},
@@ -293,7 +294,7 @@ func TestHeldUpIsNoStall(t *testing.T) {
 	out := make(chan item, 1)
 	s := &stage{ctx: t.Context(), out: out, window: newWindow(), through: 1}
 	s.output.emit = s.emit
-	s.window.add(item{batch: logOf(1, "a").batches[0], through: 2}, 2)
+	s.window.add(item{batch: logOf(1, "a").batches[0], through: 2}, 2, false)
 	s.window.since = time.Now().Add(-time.Hour)
 	if err := s.flush(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/record"
@@ -18,6 +20,7 @@ const linger = 10 * time.Millisecond
 // job's result at the end.
 func feed(ctx context.Context, options *Options, out chan<- item) error {
 	f := &feeder{ctx: ctx, out: out, observe: options.observer(0)}
+	f.outcomeRead = slices.ContainsFunc(options.Stages, func(s Stage) bool { return s.ReadsOutcome })
 	f.output.emit = f.emit
 	group := newGroup(ctx)
 	batches := make(chan *record.Batch)
@@ -77,6 +80,9 @@ type feeder struct {
 	closing bool
 	// sent is the last time that a batch was sent.
 	sent time.Time
+	// outcomeRead: a stage reads outcome files. leftOut is the last step whose file was left out because none does.
+	outcomeRead bool
+	leftOut     string
 }
 
 func (f *feeder) emit(batch *record.Batch) error {
@@ -143,6 +149,9 @@ func (f *feeder) take(batch *record.Batch, timer *time.Timer) error {
 			return err
 		}
 	}
+	if record.Outcome.In(batch.Flags) {
+		return f.takeOutcome(batch)
+	}
 	if len(batch.Data) >= record.MaxBatchBytes/2 || batch.Len() >= record.MaxBatchLines/2 {
 		return f.output.pass(batch)
 	}
@@ -155,4 +164,43 @@ func (f *feeder) take(batch *record.Batch, timer *time.Timer) error {
 	}
 	timer.Reset(linger - waited)
 	return nil
+}
+
+// takeOutcome adds a batch with records of an outcome file, perhaps behind the last ones of the log.
+func (f *feeder) takeOutcome(batch *record.Batch) error {
+	before := batch.BaseTime
+	for from := 0; from < batch.Len(); {
+		kind, to := record.Flags(batch.Flags[from])&record.Outcome, from+1
+		for to < batch.Len() && record.Flags(batch.Flags[to])&record.Outcome == kind {
+			to++
+		}
+		var err error
+		if kind != 0 && !f.outcomeRead {
+			err = f.leaveOut(batch.Step, before, to-from)
+		} else {
+			err = f.output.run(batch, from, to, before)
+		}
+		if err != nil {
+			return err
+		}
+		before += batch.Elapsed(from, to)
+		from = to
+	}
+	return f.output.flush()
+}
+
+// leaveOut takes n records of a step's outcome file, read at a time, out of the log, since nobody reads them, and says so once.
+func (f *feeder) leaveOut(step string, now int64, n int) error {
+	if err := f.closeLines(); err != nil {
+		return err
+	}
+	f.through += uint64(n)
+	if f.leftOut == step {
+		return send(f.ctx, f.out, item{through: f.through})
+	}
+	f.leftOut = step
+	f.output.step, f.output.now = step, now
+	return f.addNotes([]string{fmt.Sprintf(
+		"the outcome file of step %q is left out: no processor of the pipeline reads it; add processor \"outcome\" {}", step,
+	)})
 }

@@ -209,11 +209,16 @@ func (l *sliceLog) records() (n uint64) {
 	return n
 }
 
-// rec is a record in a test's words: "text" is stdout, "!text" stderr, and a "…" at the end means partial.
+// rec is a record in a test's words: "text" is stdout, "!text" stderr, "@text" of the outcome file, and a "…" at the end
+// means partial.
 func rec(word string) record.Record {
 	r := record.Record{Time: 1}
 	if rest, ok := strings.CutPrefix(word, "!"); ok {
 		r.Flags |= record.Stderr
+		word = rest
+	}
+	if rest, ok := strings.CutPrefix(word, "@"); ok {
+		r.Flags |= record.Outcome
 		word = rest
 	}
 	if rest, ok := strings.CutSuffix(word, "…"); ok {
@@ -229,6 +234,9 @@ func word(r record.Record) string {
 	out := string(r.Text)
 	if r.Flags&record.Stderr != 0 {
 		out = "!" + out
+	}
+	if r.Flags&record.Outcome != 0 {
+		out = "@" + out
 	}
 	if r.Flags&record.Partial != 0 {
 		out += "…"

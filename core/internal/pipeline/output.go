@@ -25,9 +25,14 @@ type output struct {
 	// step and now are those of the record being written.
 	step string
 	now  int64
-	// lines is the state of each stream's last line, stdout first.
-	lines [2]line
+	// lines is the state of each stream's last line, in the order of streams.
+	lines [len(streams)]line
+	// kind is that of the records that are being packed, if there are any.
+	kind record.Flags
 }
+
+// streams are the flags of each stream.
+var streams = [...]record.Flags{0, record.Stderr, record.Outcome}
 
 // line is the last line of a stream.
 type line struct {
@@ -41,10 +46,26 @@ type line struct {
 }
 
 func (o *output) line(flags record.Flags) *line {
-	if flags&record.Stderr != 0 {
+	switch {
+	case flags&record.Outcome != 0:
+		return &o.lines[2]
+	case flags&record.Stderr != 0:
 		return &o.lines[1]
+	default:
+		return &o.lines[0]
 	}
-	return &o.lines[0]
+}
+
+// separate begins a new batch when the records packed so far are of the log and the one to come is of an outcome file, or
+// the other way round: a batch has one kind of them.
+func (o *output) separate(flags record.Flags) error {
+	kind := flags & record.Outcome
+	if kind == o.kind {
+		return nil
+	}
+	err := o.flush()
+	o.kind = kind
+	return err
 }
 
 // pass writes a batch that no edit touches: the batch itself goes on, with no copy, unless lines wait for the end of one
@@ -61,8 +82,13 @@ func (o *output) pass(batch *record.Batch) error {
 }
 
 // run writes records of a batch, from from up to, and not including, to, unchanged. before is the time of the record
-// before from, or the batch's BaseTime.
+// before from, or the batch's BaseTime. They are of one kind.
 func (o *output) run(batch *record.Batch, from, to int, before int64) error {
+	if from < to {
+		if err := o.separate(record.Flags(batch.Flags[from])); err != nil {
+			return err
+		}
+	}
 	for from < to {
 		n := 1
 		if o.defers() {
@@ -95,15 +121,18 @@ func (o *output) passed(step string, now int64, flags []byte) {
 
 // record writes a record unchanged.
 func (o *output) record(step string, r record.Record) error {
-	if err := o.begin(step, r.Time); err != nil {
+	if err := o.begin(step, r.Flags, r.Time); err != nil {
 		return err
 	}
 	o.append(r.Text)
 	return o.end(r.Flags)
 }
 
-// begin starts a record; append and then end or drop follow.
-func (o *output) begin(step string, now int64) error {
+// begin starts a record; append and then end or drop follow, with the same flags.
+func (o *output) begin(step string, flags record.Flags, now int64) error {
+	if err := o.separate(flags); err != nil {
+		return err
+	}
 	if !o.builder.Fits(step, 0) {
 		if err := o.flush(); err != nil {
 			return err
@@ -180,7 +209,7 @@ func (o *output) addLine(flags record.Flags, text []byte) error {
 
 // close ends the open line of a stream with an empty piece.
 func (o *output) close(flags record.Flags) error {
-	if err := o.begin(o.step, o.now); err != nil {
+	if err := o.begin(o.step, flags, o.now); err != nil {
 		return err
 	}
 	return o.end(flags &^ record.Partial)
@@ -204,6 +233,9 @@ func (o *output) release(l *line, flags record.Flags) error {
 
 // pieces writes a record of any length.
 func (o *output) pieces(r record.Record) error {
+	if err := o.separate(r.Flags); err != nil {
+		return err
+	}
 	for {
 		n := record.Cut(r.Text)
 		piece := record.Record{Flags: r.Flags, Time: r.Time, Text: r.Text[:n]}
@@ -229,7 +261,7 @@ func (o *output) finish() error {
 		if !l.open {
 			continue
 		}
-		if err := o.close(record.Flags(i) * record.Stderr); err != nil {
+		if err := o.close(streams[i]); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,8 @@
 //     acknowledged it; when the processor dies, what is left is sent again to its next process, from its checkpoint.
 //   - Memory is bounded: a stage holds at most a window of batches, and a stage that is behind holds up the one before it,
 //     up to the log itself. Nothing is read faster than it is delivered.
+//   - The records of outcome files go the same way, in their place behind the log of their step, but only stages that read
+//     them or redact see them, and none comes out.
 //   - A record's bytes are copied at most once in a stage, and not at all when its batch is not edited.
 package pipeline
 
@@ -88,6 +90,8 @@ type Stage struct {
 	NeedsSecrets bool
 	// Checkpoints: its state survives its process.
 	Checkpoints bool
+	// ReadsOutcome: it is given the records of outcome files; so is one that Redacts.
+	ReadsOutcome bool
 }
 
 // Job is what the stages are told of a job.
@@ -160,6 +164,9 @@ type item struct {
 	result  *job.Result
 }
 
+// ofOutcome reports whether a batch is of an outcome file. In a pipeline, all records of a batch are, or none.
+func ofOutcome(batch *record.Batch) bool { return record.Flags(batch.Flags[0])&record.Outcome != 0 }
+
 // depth is how many items may lie between two stages. With none, each batch would wait for one side to wake up the
 // other.
 const depth = 2
@@ -210,6 +217,9 @@ func drain(ctx context.Context, in <-chan item, sink Sink, delivered func(uint64
 				return nil, err
 			}
 			return it.result, sink.Flush(ctx)
+		}
+		if it.batch != nil && ofOutcome(it.batch) {
+			it.batch = nil // it is no part of the log, and whom it is for has seen it
 		}
 		if err := sink.Write(ctx, it.batch, it.through, delivered); err != nil {
 			return nil, err

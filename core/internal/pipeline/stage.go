@@ -127,6 +127,9 @@ func (s *stage) openMessage() *pluginv1.Open {
 func (s *stage) send(ctx context.Context, stream *stream) error {
 	batches, finish := s.window.all()
 	for _, b := range batches {
+		if b.around {
+			continue
+		}
 		if err := stream.sendBatch(b); err != nil {
 			return err
 		}
@@ -136,15 +139,15 @@ func (s *stage) send(ctx context.Context, stream *stream) error {
 		if err != nil {
 			return err
 		}
-		first := s.nextSeq
-		if it.batch != nil {
+		first, around := s.nextSeq, it.batch != nil && s.passesAround(it.batch)
+		if it.batch != nil && !around {
 			s.nextSeq += uint64(it.batch.Len())
 		}
-		s.window.add(it, first)
+		s.window.add(it, first, around)
 		switch {
 		case it.result != nil:
 			finish = &it
-		case it.batch != nil:
+		case it.batch != nil && !around:
 			if err := stream.sendBatch(sent{item: it, first: first}); err != nil {
 				return err
 			}
@@ -181,6 +184,9 @@ func (s *stage) receive(stream *stream) error {
 			}
 			stream.connection.Progress()
 		case *pluginv1.ProcessResponse_Finished:
+			if err := s.passAround(); err != nil {
+				return err
+			}
 			result, err := s.checkFinished(m.Finished)
 			if err != nil {
 				return fmt.Errorf("protocol error: %w", err)
@@ -208,7 +214,7 @@ func (s *stage) apply(result *pluginv1.Result) error {
 	}
 	length := func(seq uint64) int {
 		for _, b := range batches {
-			if seq <= b.last() {
+			if !b.around && seq <= b.last() {
 				return len(b.batch.Text(int(seq - b.first)))
 			}
 		}
@@ -223,7 +229,12 @@ func (s *stage) apply(result *pluginv1.Result) error {
 	}
 	p := prefixes{columns: result.GetEdits()}
 	for _, b := range batches {
-		if err := apply(&s.output, b.batch, b.first, c, &p); err != nil {
+		if b.around {
+			err = s.output.pass(b.batch)
+		} else {
+			err = apply(&s.output, b.batch, b.first, c, &p)
+		}
+		if err != nil {
 			return err
 		}
 		s.through = s.window.remove(1)
@@ -231,6 +242,23 @@ func (s *stage) apply(result *pluginv1.Result) error {
 	s.acked = through
 	if result.Checkpoint != nil {
 		s.checkpoint = result.Checkpoint
+	}
+	return s.passAround()
+}
+
+// passesAround reports whether the processor is not to see a batch: one of an outcome file, which it knows nothing of. What
+// redacts sees everything.
+func (s *stage) passesAround(batch *record.Batch) bool {
+	return ofOutcome(batch) && !s.ReadsOutcome && !s.Redacts
+}
+
+// passAround writes on the batches that the processor is not to see and that nothing stands before any more.
+func (s *stage) passAround() error {
+	for batch := s.window.around(); batch != nil; batch = s.window.around() {
+		if err := s.output.pass(batch); err != nil {
+			return err
+		}
+		s.through = s.window.remove(1)
 	}
 	return nil
 }
@@ -248,6 +276,9 @@ func (s *stage) emit(batch *record.Batch) error {
 // for which the next stage holds it up does not count against the processor, whose answers nobody reads meanwhile.
 func (s *stage) flush() error {
 	defer s.window.restart()
+	if err := s.passAround(); err != nil {
+		return err
+	}
 	if err := s.output.flush(); err != nil {
 		return err
 	}

@@ -4,14 +4,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podrunner/runner/core/internal/record"
 	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // sent is a batch that has gone to a processor and has not come back as acknowledged.
 type sent struct {
 	item
-	// first is the batch's first sequence number in this stage.
+	// first is the batch's first sequence number in this stage; for one that passes around the processor, that of the next
+	// batch.
 	first uint64
+	// around: the processor is not to see the batch. It waits here for those before it.
+	around bool
 }
 
 // last returns the batch's last sequence number in this stage.
@@ -49,7 +53,7 @@ func (w *window) free(n int) {
 }
 
 // add puts an item at the end. A batch needs a slot, which the caller has taken; other items need none.
-func (w *window) add(it item, first uint64) {
+func (w *window) add(it item, first uint64, around bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.batches) == 0 {
@@ -63,7 +67,7 @@ func (w *window) add(it item, first uint64) {
 	case it.result != nil:
 		w.finish = &it
 	case it.batch != nil:
-		w.batches = append(w.batches, sent{item: it, first: first})
+		w.batches = append(w.batches, sent{item: it, first: first, around: around})
 	case len(w.batches) > 0:
 		// Nothing of this item is left to process: it is dealt with when the batch before it is.
 		w.batches[len(w.batches)-1].through = it.through
@@ -78,11 +82,21 @@ func (w *window) find(through uint64, found []sent) (_ []sent, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, s := range w.batches {
-		if s.last() == through {
+		if !s.around && s.last() == through {
 			return append(found, w.batches[:i+1]...), true
 		}
 	}
 	return nil, false
+}
+
+// around returns the oldest batch if it passes around the processor; else nil.
+func (w *window) around() *record.Batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.batches) == 0 || !w.batches[0].around {
+		return nil
+	}
+	return w.batches[0].batch
 }
 
 // remove takes the oldest n batches out and frees their slots. It returns the through of the last of them.

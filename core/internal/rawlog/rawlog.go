@@ -39,8 +39,8 @@ func New(now func() time.Time) *Log {
 	return &Log{now: now, buffer: make([]byte, readBytes)}
 }
 
-// Add adds a file that holds what was written to a stream, 0 for stdout or record.Stderr. Files are read in the order
-// in which they are added. The name is for errors.
+// Add adds a file that holds what was written to a stream: 0 for stdout, record.Stderr or record.Outcome. Files are read in the
+// order in which they are added; the outcome file comes last. The name is for errors.
 func (l *Log) Add(name string, reader io.Reader, stream record.Flags) {
 	l.inputs = append(l.inputs, &input{name: name, reader: reader, splitter: record.Splitter{Flags: stream}})
 }

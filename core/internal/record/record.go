@@ -18,11 +18,25 @@ const (
 type Flags byte
 
 const (
-	// Stderr: written to standard error; else to standard output.
+	// Stderr: written to standard error; else, without Outcome, to standard output.
 	Stderr Flags = 1 << iota
 	// Partial: the line goes on in the next record of the same step and stream.
 	Partial
+	// Outcome: a line of the step's outcome file, which is a stream of its own and no part of the log.
+	Outcome
+	// KnownFlags are all that a record may have.
+	KnownFlags = Stderr | Partial | Outcome
 )
+
+// In reports whether any of the records whose flags are given has one of these.
+func (f Flags) In(flags []byte) bool {
+	for _, b := range flags {
+		if Flags(b)&f != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Record is one line of output without its LF, or one piece of a long line. Text is as the job wrote it: any bytes but
 // LF.

@@ -22,6 +22,7 @@ func TestConstantsAreTheProtocols(t *testing.T) {
 		"MaxBatchLines": {record.MaxBatchLines, protocol.MaxBatchLines},
 		"Stderr":        {int(record.Stderr), int(pluginv1.Flag_FLAG_STDERR)},
 		"Partial":       {int(record.Partial), int(pluginv1.Flag_FLAG_PARTIAL)},
+		"Outcome":       {int(record.Outcome), int(pluginv1.Flag_FLAG_OUTCOME)},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %d here and %d in the protocol", name, pair[0], pair[1])

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podrunner/runner/core/internal/job"
 	"github.com/podrunner/runner/core/internal/redact"
+	"github.com/podrunner/runner/sdk/mask/policy"
 )
 
 func TestRedactor(t *testing.T) {
@@ -56,6 +58,99 @@ func TestForms(t *testing.T) {
 	fmt.Fprintf(r.Writer(&log), "%s %q\n", secret, secret)
 	if text := log.String(); strings.Contains(text, "-tail") || strings.Count(text, redact.Mask) < 10 {
 		t.Errorf("the log is %s", text)
+	}
+}
+
+// TestEncodings: a value is replaced as the processor sanitize would do it, whatever an error or an answer made of it.
+func TestEncodings(t *testing.T) {
+	var r redact.Redactor
+	r.Set(&job.Job{Variables: []job.Variable{
+		{Key: "A", Value: "p@ss w/rd+1", Sensitive: true},
+		{Key: "B", Value: `{"user": "deployer", "password": "S3cr3tP@ssw0rd"}`, Sensitive: true},
+		{Key: "C", Value: "first-part-01\nab\nsecond-part-02\n", Sensitive: true},
+		{Key: "D", Value: "true", Sensitive: true},
+	}})
+	for in, want := range map[string]string{
+		"Get \"https://h/?k=p%40ss%20w%2Frd%2B1\": EOF": "Get \"https://h/?k=" + redact.Mask + "\": EOF",
+		"k=p%40ss+w%2frd%2b1":                           "k=" + redact.Mask,
+		"Authorization: Basic dXNlcjpwQHNzIHcvcmQrMQ==": "Authorization: Basic dXNlcj" + redact.Mask,
+		"704073732077 704073732077 not all of it":       "704073732077 704073732077 not all of it",
+		"is 7040737320772F72642B31 in hex":              "is " + redact.Mask + " in hex",
+		"login S3cr3tP@ssw0rd of deployer failed":       "login " + redact.Mask + " of deployer failed",
+		`bad value "first-part-01\nab\nsecond-part-02"`: `bad value "` + redact.Mask + `"`,
+		"first-part-01 ab second-part-02":               redact.Mask,
+		"first-part-01\nab\nsecond-part-02":             redact.Mask,
+		"ready=true":                                    "ready=true",
+	} {
+		if got := r.String(in); got != want {
+			t.Errorf("String(%q) = %q, want %q", in, got, want)
+		}
+		if got := string(r.Bytes([]byte(in))); got != want {
+			t.Errorf("Bytes(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestValuesOfSeveralJobs: values of different jobs that overlap or touch are replaced as one, and jobs with the same
+// values share what finds them.
+func TestValuesOfSeveralJobs(t *testing.T) {
+	of := func(value string) *job.Job {
+		return &job.Job{Variables: []job.Variable{{Key: "A", Value: value, Sensitive: true}}}
+	}
+	var r redact.Redactor
+	r.Always("two-and-three")
+	kept := of("and-three-four")
+	r.Set(of("one-two-and"), kept, of("the-same"), of("the-same"), &job.Job{})
+	r.Always("three") // part of a value of a job
+	const text = "x one-two-and-three-four y the-same"
+	if got, want := r.String(text), "x "+redact.Mask+" y "+redact.Mask; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Set(of("-two-and-three-four"), of("three"), of("two"))
+	if got, want := r.String(text), "x one"+redact.Mask+" y the-same"; got != want {
+		t.Errorf("with values in one another: got %q, want %q", got, want)
+	}
+	r.Set(kept)
+	if got, want := r.String(text), "x one-"+redact.Mask+" y the-same"; got != want {
+		t.Errorf("with one job left: got %q, want %q", got, want)
+	}
+}
+
+// TestTooLarge: a value that the processor would refuse is replaced as it is, and by the line.
+func TestTooLarge(t *testing.T) {
+	large := strings.Repeat("x", policy.MaxValueBytes) + "\nthe-last-line\n"
+	var r redact.Redactor
+	r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: large, Sensitive: true}, {Key: "B", Value: "tok3n", Sensitive: true}}})
+	if got, want := r.String("a "+strings.TrimSpace(large)+" the-last-line tok3n"), "a "+redact.Mask+" "+redact.Mask+" "+redact.Mask; got != want {
+		t.Errorf("got %.100q, want %q", got, want)
+	}
+}
+
+// TestConcurrent: texts are redacted while jobs come and go.
+func TestConcurrent(t *testing.T) {
+	var r redact.Redactor
+	r.Always("always-there")
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Go(func() {
+			for n := range 20 {
+				r.Set(&job.Job{Variables: []job.Variable{{Key: "A", Value: fmt.Sprintf("value-%d-%d", i, n%3), Sensitive: true}}})
+				if got := r.String("x always-there"); got != "x "+redact.Mask {
+					t.Errorf("got %q", got)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// TestNothingFound: a text without a value is not copied.
+func TestNothingFound(t *testing.T) {
+	var r redact.Redactor
+	r.Always("tok3n-12")
+	text := []byte("an ordinary line")
+	if n := testing.AllocsPerRun(100, func() { r.Bytes(text) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

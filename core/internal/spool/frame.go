@@ -19,7 +19,7 @@ const (
 	// flagExit marks the exit record.
 	flagExit = 0x80
 	// knownFlags are the flags that a frame may have.
-	knownFlags = byte(record.Stderr|record.Partial) | flagExit
+	knownFlags = byte(record.KnownFlags) | flagExit
 )
 
 // errShort says that the bytes end before the frame does: more are to come, or the frame is torn.

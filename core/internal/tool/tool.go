@@ -21,7 +21,7 @@ const Dir = "/tools"
 const CodeMissing = 78
 
 // reserved are names that core itself takes at /mount.
-var reserved = []string{"runner-helper", "spool"}
+var reserved = []string{"runner-helper", "spool", "outcome"}
 
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 

@@ -3,20 +3,24 @@ package policy_test
 import (
 	"bytes"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/podrunner/runner/sdk/mask/forms"
 	"github.com/podrunner/runner/sdk/mask/match"
 	"github.com/podrunner/runner/sdk/mask/policy"
 )
 
 func secret(value string) policy.Secret { return policy.Secret{Key: "KEY", Value: []byte(value)} }
 
+// choose selects values as they are, in no other writing.
 func choose(t *testing.T, min int, secrets ...policy.Secret) *policy.Selection {
 	t.Helper()
-	s, err := policy.Select(secrets, policy.Options{MinLength: min})
+	s, err := policy.Select(secrets, policy.Options{MinLength: min, Without: forms.Encodings()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +46,7 @@ func TestSelect(t *testing.T) {
 		common = "its value is not masked: words like true, no or null stand all over a log"
 	)
 	lines := func(n int) string {
-		return fmt.Sprintf("%d lines of its value are not masked in the log: "+
+		return fmt.Sprintf("%d lines of its value are masked only together with the lines around them: "+
 			"they are shorter than 8 bytes, or words like true, no or null", n)
 	}
 	cases := []struct {
@@ -63,9 +67,35 @@ func TestSelect(t *testing.T) {
 		{"short by configuration", "x", 1, []string{"x"}, []string{"x"}, nil},
 		{
 			"several lines", "first-line\n{\nundefined\nlast-line\n", 4,
-			[]string{"first-line", "last-line"},
-			[]string{"first-line\n{\nundefined\nlast-line", "first-line", "last-line"},
+			[]string{"first-line", "last-line", "first-line { undefined last-line", "first-line{undefinedlast-line"},
+			[]string{
+				"first-line\n{\nundefined\nlast-line", "first-line", "last-line",
+				"first-line { undefined last-line", "first-line{undefinedlast-line",
+			},
 			[]string{lines(2)},
+		},
+		{"CRLF", "first-line\r\nlast-line", 4, []string{
+			"first-line", "last-line", "first-line last-line", "first-linelast-line", "first-line\r last-line", "first-line\rlast-line",
+		}, []string{
+			"first-line\r\nlast-line", "first-line\nlast-line", "first-line", "last-line",
+			"first-line last-line", "first-linelast-line", "first-line\r last-line", "first-line\rlast-line",
+		}, nil},
+		{"white space", "two  spaces\tand-tab", 4, []string{"two  spaces\tand-tab", "two spaces and-tab"}, []string{"two  spaces\tand-tab", "two spaces and-tab"}, nil},
+		{"quotes", "'tok3n'", 4, []string{"'tok3n'", "tok3n"}, []string{"'tok3n'", "tok3n"}, nil},
+		{"quotes around little", "'x7'", 4, []string{"'x7'", "word x7"}, []string{"'x7'", "word x7"}, nil},
+		{"quotes around a boolean", `"true"`, 4, []string{`"true"`}, []string{`"true"`}, nil},
+		{
+			"JSON", `{"user":"deployer","password":"S3cr3tP@ssw0rd","pin":"1234567"}`, 4,
+			[]string{`{"user":"deployer","password":"S3cr3tP@ssw0rd","pin":"1234567"}`, "S3cr3tP@ssw0rd"},
+			[]string{`{"user":"deployer","password":"S3cr3tP@ssw0rd","pin":"1234567"}`, "S3cr3tP@ssw0rd"},
+			nil,
+		},
+		{"a URL", "https://me:pass-word@host", 4, []string{"https://me:pass-word@host", "pass-word"}, []string{"https://me:pass-word@host", "pass-word"}, nil},
+		{
+			"written line ends", `first-line\nlast-line`, 4,
+			[]string{`first-line\nlast-line`, "first-line", "last-line", "first-line last-line", "first-linelast-line"},
+			[]string{`first-line\nlast-line`, "first-line\nlast-line", "first-line", "last-line", "first-line last-line", "first-linelast-line"},
+			nil,
 		},
 		{
 			"several short lines", "ab\ncd", 4, nil, []string{"ab\ncd"}, []string{lines(2)},
@@ -96,7 +126,7 @@ func TestSelect(t *testing.T) {
 
 func TestSelectKeepsAFormOnce(t *testing.T) {
 	got := choose(t, 4, secret("tok3n-12"), secret("tok3n-12"), secret("tok3n-12\nother-line"))
-	if d := cmp.Diff([]string{"tok3n-12", "other-line"}, shown(got.Lines)); d != "" {
+	if d := cmp.Diff([]string{"tok3n-12", "other-line", "tok3n-12 other-line", "tok3n-12other-line"}, shown(got.Lines)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -142,10 +172,155 @@ func TestLimits(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			choose(t, 4, c.secrets[:c.fits]...)
-			_, err := policy.Select(c.secrets, policy.Options{MinLength: 4})
+			got, err := policy.Select(c.secrets[:c.fits], policy.Options{MinLength: 4})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, size := len(got.Texts), bytesOf(got); n > policy.MaxForms || size > policy.MaxTotalBytes || c.fits > 0 && len(got.Notes) == 0 {
+				t.Errorf("%d forms with %d bytes, %d notes", n, size, len(got.Notes))
+			}
+			_, err = policy.Select(c.secrets, policy.Options{MinLength: 4})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
+}
+
+func bytesOf(s *policy.Selection) (n int) {
+	for _, f := range s.Texts {
+		n += len(f.Text)
+	}
+	return n
+}
+
+// TestWritings: a value is looked for in other writings, from four bytes on, except in those that the operator left out.
+func TestWritings(t *testing.T) {
+	find := func(value, form string, without ...forms.Kind) bool {
+		s, err := policy.Select([]policy.Secret{secret(value)}, policy.Options{MinLength: 4, Without: without})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(s.Lines, func(f match.Form) bool { return string(f.Text) == form })
+	}
+	for kind, form := range map[forms.Kind]string{
+		forms.Shell: `a\&b-c\"d`, forms.JSON: `a\u0026b-c\u0022d`, forms.Quoted: `a&b-c""d`, forms.Percent: "a%26b-c%22d",
+		forms.XML: "a&amp;b-c&quot;d", forms.Base64: "YSZiLWMiZ", forms.Hex: "6126622d632264",
+		forms.Wrapped: `6126 622d 6322 64                        a&b-c"d`,
+	} {
+		if !find(`a&b-c"d`, form) {
+			t.Errorf("%s: %q is not masked", kind, form)
+		}
+		if find(`a&b-c"d`, form, kind) {
+			t.Errorf("%s: %q is masked, but should not be", kind, form)
+		}
+	}
+	if find("a/b", "a%2Fb") || !find("a/bc", "a%2Fbc") {
+		t.Error("a value of three bytes is looked for in a URL, or one of four bytes is not")
+	}
+	if !find("first-one/1\nab\nthird-one", `first-one\/1\nab\nthird-one`) {
+		t.Error("lines are not looked for in JSON")
+	}
+	if !find(`{"token": "a&b-c-d-e"}`, "a%26b-c-d-e") {
+		t.Error("a leaf is not looked for in a URL")
+	}
+}
+
+// TestManyLines: of a value of many lines, those are looked for as one text that are not masked by themselves, with the
+// lines around them.
+func TestManyLines(t *testing.T) {
+	lines := []string{"{", "a-line-00", "a-line-01", "a-line-02", "ab", "}", "a-line-03", "a-line-04", "a-line-05", "a-line-06", "x"}
+	var joined []string
+	for _, f := range shown(choose(t, 4, secret(strings.Join(lines, "\n"))).Lines) {
+		if strings.Contains(f, " ") {
+			joined = append(joined, f)
+		}
+	}
+	want := []string{"{ a-line-00", "a-line-02 ab } a-line-03", "a-line-06 x"}
+	if d := cmp.Diff(want, joined); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestSequences: lines that are not masked by themselves are in one.
+func TestSequences(t *testing.T) {
+	shown := func(secrets ...policy.Secret) (list []string) {
+		s, err := policy.Select(secrets, policy.Options{MinLength: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, lines := range s.Sequences {
+			list = append(list, string(bytes.Join(lines, []byte("|"))))
+		}
+		return list
+	}
+	cases := []struct {
+		name, value string
+		want        []string
+	}{
+		{"no line", "tok3n-12", nil},
+		{"long lines", "first-line\n\nlast-line", nil},
+		{"short lines", "first-line\n  ab \n\nlast-line\r\n", []string{"first-line|ab||last-line"}},
+		{"in a leaf", `{"key":"first-line\u000aab\u000alast-l"}`, []string{"first-line|ab|last-l"}},
+		{"wrapped base64", strings.Repeat("a", 50), []string{
+			strings.Repeat("YWFh", 16) + "|YWE=", strings.Repeat("YWFh", 15) + "|YWFhYWE=",
+			strings.Repeat("YWFh", 16) + "|YWEK", strings.Repeat("YWFh", 15) + "|YWFhYWEK",
+			strings.Repeat("YWFh", 16) + "|YWEKCg==",
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if d := cmp.Diff(c.want, shown(secret(c.value))); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestNoteOnRoom: a variable whose writings have no room is named, with these, and once.
+func TestNoteOnRoom(t *testing.T) {
+	s, err := policy.Select([]policy.Secret{
+		{Key: "LARGE", Value: bytes.Repeat([]byte("<secret>"), policy.MaxValueBytes/8)}, {Key: "SMALL", Value: []byte("<tok3n>")},
+	}, policy.Options{MinLength: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range s.Notes {
+		got = append(got, n.Key+": "+n.Text)
+	}
+	want := []string{"LARGE: it is not masked in all the ways in which it can be written: there are more than 10000 texts or " +
+		"1048576 bytes to mask with these: base64, shell, json, percent, xml, hex, wrapped"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if !slices.ContainsFunc(s.Lines, func(f match.Form) bool { return string(f.Text) == "&lt;tok3n&gt;" }) {
+		t.Error("the other variable is not masked in XML")
+	}
+}
+
+// FuzzSelect: values do not matter for the bounds, and the same ones give the same.
+func FuzzSelect(f *testing.F) {
+	f.Add([]byte("tok3n"), []byte("a\nb\nlonger-line"), 4)
+	f.Add([]byte(`{"password": "a\nb"}`), []byte(`'"x"'`), 8)
+	f.Fuzz(func(t *testing.T, one, two []byte, min int) {
+		options := policy.Options{MinLength: 1 + int(uint(min)%policy.MaxMinLength)}
+		secrets := []policy.Secret{{Key: "ONE", Value: one}, {Key: "TWO", Value: two}}
+		s, err := policy.Select(secrets, options)
+		if err != nil {
+			return
+		}
+		again, _ := policy.Select(secrets, options)
+		if !reflect.DeepEqual(s, again) {
+			t.Error("the second time it is another one")
+		}
+		for _, form := range s.Lines {
+			if bytes.IndexByte(form.Text, '\n') >= 0 || len(form.Text) == 0 || form.Word && len(form.Text) > match.MaxWordBytes {
+				t.Errorf("form %+v", form)
+			}
+		}
+		if len(s.Texts) > policy.MaxForms || bytesOf(s) > policy.MaxTotalBytes {
+			t.Errorf("%d forms with %d bytes", len(s.Texts), bytesOf(s))
+		}
+	})
 }

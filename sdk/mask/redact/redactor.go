@@ -1,9 +1,12 @@
 // Package redact puts a mask over all occurrences of forms in lines that come whole or in pieces, and in texts. Of a line
-// that ends in CR LF it takes the CR, too.
+// that ends in CR LF it takes the CR, too. Control sequences of a terminal, such as colours, are nothing to it: a form is
+// found across them, and they are kept, those inside it right after its mask.
 package redact
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"github.com/podrunner/runner/sdk/mask/match"
 )
@@ -11,150 +14,207 @@ import (
 // Mask stands for whatever was removed, of any length. It is the seed's.
 const Mask = "**********"
 
+// Finder finds what to mask beside forms.
+type Finder interface {
+	// Find appends to spans the parts of text to mask, in any order. It is called by one goroutine at a time.
+	Find(spans []match.Span, text []byte) []match.Span
+}
+
+// Cut is a part of a line to take out.
+type Cut struct {
+	Start, End int
+	// Mask says that a mask takes its place. Otherwise it is the rest of what the mask before it stands for, or the CR at
+	// the end of the line.
+	Mask bool
+}
+
 // Redactor masks the lines of one job. It is used by one goroutine; what it returns is valid until its next call.
 type Redactor struct {
 	forms   []match.Form
-	matcher *match.Matcher
+	parts   []part
+	finders []Finder
 
 	spans []match.Span
-	text  []byte
-	out   []byte
+	cuts  []Cut
+	// plain is the text in work without its control sequences, which are in controls.
+	plain    []byte
+	controls []control
+
+	// Memory that is used again.
+	stripped, text, out []byte
 }
 
-// New makes a Redactor. Forms are not changed after that.
-func New(forms []match.Form) *Redactor {
-	return &Redactor{forms: forms, matcher: match.New(forms)}
+// part finds the forms from one on up to the next part's.
+type part struct {
+	from    int
+	matcher *match.Matcher
 }
 
-// Line returns the parts of a whole line to put a mask over, and the length of the line without a CR at its end.
-func (r *Redactor) Line(line []byte) (masks []match.Span, length int) {
-	r.spans, _ = r.matcher.Find(r.spans[:0], line, match.Edges{})
-	length = len(line)
-	if r.endsInReturn(line) {
-		length--
+// New makes a Redactor. Forms are not changed after that. A Finder sees a line that comes in pieces piece by piece.
+func New(forms []match.Form, finders ...Finder) *Redactor {
+	r := &Redactor{finders: finders}
+	r.Add(forms)
+	return r
+}
+
+// Add adds forms from the next line on. All calls together take time in proportion to the length of all forms and the
+// logarithm of the number of calls.
+func (r *Redactor) Add(forms []match.Form) {
+	from := len(r.forms)
+	for _, f := range forms {
+		r.forms = append(r.forms, f)
+		if plain, has := withoutControls(f.Text); has && len(plain) > 0 {
+			f.Text = plain
+			r.forms = append(r.forms, f)
+		}
 	}
-	return r.spans, length
+	// A part is larger than all those after it together, so that there are few, and a form is seldom put into a new one.
+	for n := len(r.parts); n > 0 && from-r.parts[n-1].from <= len(r.forms)-from; n-- {
+		from = r.parts[n-1].from
+		r.parts = r.parts[:n-1]
+	}
+	r.parts = append(r.parts, part{from, match.New(r.forms[from:])})
 }
 
-// endsInReturn reports whether text, whose masks have been found, ends in a CR that is under no mask.
-func (r *Redactor) endsInReturn(text []byte) bool {
-	n := len(text)
-	return n > 0 && text[n-1] == '\r' && (len(r.spans) == 0 || r.spans[len(r.spans)-1].End < n)
+// Forms returns all forms. They are not to be changed.
+func (r *Redactor) Forms() []match.Form { return r.forms }
+
+// Line returns the parts of a whole line to take out, in order. The first exempt bytes, which are no control sequences, are
+// left as they are.
+func (r *Redactor) Line(line []byte, exempt int) []Cut {
+	r.find(line, exempt)
+	r.cut()
+	if n := len(line); n > exempt && line[n-1] == '\r' && (len(r.cuts) == 0 || r.cuts[len(r.cuts)-1].End < n) {
+		r.cuts = append(r.cuts, Cut{Start: n - 1, End: n})
+	}
+	return r.cuts
 }
 
 // Text returns text with masks in place of forms. Without any it is text itself.
 func (r *Redactor) Text(text []byte) []byte {
-	r.spans, _ = r.matcher.Find(r.spans[:0], text, match.Edges{})
-	if len(r.spans) == 0 {
+	r.find(text, 0)
+	r.cut()
+	if len(r.cuts) == 0 {
 		return text
 	}
-	out, at := []byte(nil), 0
-	for _, s := range r.spans {
-		out = append(append(out, text[at:s.Start]...), Mask...)
-		at = s.End
-	}
-	return append(out, text[at:]...)
+	return Apply(nil, text, r.cuts)
 }
 
-// Carry is what is known at the end of a piece of a line about the pieces before. The zero Carry is that of a line's
-// beginning.
-//
-// The end of a piece that may be the beginning of a form is held back. It is the beginning of a form, and that is how it
-// is written down: which form, and how many bytes of it. So a Carry holds nothing of a job's log, and nothing that tells
-// a secret to one who does not know it.
-type Carry struct {
-	// Held are the first Held bytes of form number Form.
-	Form, Held int
-	// Masked says that a mask has been put out that reaches over the first Covered bytes held, or, when that is 0, up to
-	// where they begin.
-	Masked  bool
-	Covered int
-	// Word says that the byte before those held is one of a word.
-	Word bool
-	// Return says that what is held is a CR, which may end the line, and no beginning of a form. Held is 0 then.
-	Return bool
-}
-
-// Piece masks the next piece of a line, given the Carry of the piece before, and returns what to put in its place and
-// the Carry for the piece after. more says that there is one.
-func (r *Redactor) Piece(c Carry, piece []byte, more bool) ([]byte, Carry) {
-	text := r.join(c, piece)
-	r.spans = r.spans[:0]
-	if c.Masked {
-		r.spans = append(r.spans, match.Span{Start: 0, End: c.Covered})
-	}
-	var held int
-	r.spans, held = r.matcher.Find(r.spans, text, match.Edges{WordBefore: c.Word, More: more})
-	next := Carry{Form: r.formWith(text[len(text)-held:]), Held: held, Word: c.Word}
-	end := len(text) - held
-	if held == 0 && r.endsInReturn(text) {
-		next.Return = true
-		end--
-	}
-	next.Masked, next.Covered = r.write(text[:end], c.Masked)
-	if !more {
-		return r.out, Carry{}
-	}
-	if end > 0 {
-		next.Word = match.IsWordByte(text[end-1])
-	}
-	return r.out, next
-}
-
-// join puts what is held before a piece.
-func (r *Redactor) join(c Carry, piece []byte) []byte {
-	switch {
-	case c.Return:
-		r.text = append(append(r.text[:0], '\r'), piece...)
-	case c.Held > 0:
-		r.text = append(append(r.text[:0], r.forms[c.Form].Text[:c.Held]...), piece...)
-	default:
-		return piece
-	}
-	return r.text
-}
-
-// write fills out with text, which is what is not held, and with masks for the spans that begin in it. The mask of the
-// first span is not written again if begun. masked and covered are those of the Carry.
-func (r *Redactor) write(text []byte, begun bool) (masked bool, covered int) {
-	r.out = r.out[:0]
+// Apply appends to out what is left of a line with its cuts.
+func Apply(out, line []byte, cuts []Cut) []byte {
 	at := 0
-	for i, s := range r.spans {
-		if i > 0 || !begun {
-			if s.Start >= len(text) {
-				break // all of it is held, and will be found again
-			}
-			r.out = append(append(r.out, text[at:s.Start]...), Mask...)
+	for _, c := range cuts {
+		out = append(out, line[at:c.Start]...)
+		if c.Mask {
+			out = append(out, Mask...)
 		}
-		at = s.End
+		at = c.End
 	}
-	if at < len(text) {
-		r.out = append(r.out, text[at:]...)
-		return false, 0
-	}
-	return at > 0 || begun, at - len(text)
+	return append(out, line[at:]...)
 }
 
-// formWith returns the number of the first form that begins with text.
-func (r *Redactor) formWith(text []byte) int {
-	if len(text) == 0 {
-		return 0
+// find fills spans and controls for a text that does not go on.
+func (r *Redactor) find(text []byte, exempt int) {
+	r.strip(text, false)
+	r.spans = r.spans[:0]
+	r.match(match.Edges{})
+	r.clip(exempt)
+}
+
+// match adds what is found in plain to spans.
+func (r *Redactor) match(edges match.Edges) match.Rest {
+	var rest match.Rest
+	for _, p := range r.parts {
+		var more match.Rest
+		n := len(r.spans)
+		if len(r.parts) == 1 {
+			n = 0
+		}
+		var found []match.Span
+		found, more = p.matcher.Find(r.spans[n:], r.plain, edges)
+		r.spans = append(r.spans[:n], found...)
+		rest.Held, rest.Tail = max(rest.Held, more.Held), rest.Tail|more.Tail
 	}
+	for _, f := range r.finders {
+		r.spans = f.Find(r.spans, r.plain)
+	}
+	if len(r.parts) > 1 || len(r.finders) > 0 {
+		r.union()
+	}
+	return rest
+}
+
+// union puts spans in order, and makes one of those that overlap or touch.
+func (r *Redactor) union() {
+	if len(r.spans) < 2 {
+		return
+	}
+	slices.SortFunc(r.spans, func(a, b match.Span) int { return cmp.Or(a.Start-b.Start, a.End-b.End) })
+	n := 0
+	for _, s := range r.spans[1:] {
+		if s.Start <= r.spans[n].End {
+			r.spans[n].End = max(r.spans[n].End, s.End)
+			continue
+		}
+		n++
+		r.spans[n] = s
+	}
+	r.spans = r.spans[:n+1]
+}
+
+// clip takes the first n bytes out of spans.
+func (r *Redactor) clip(n int) {
+	if n == 0 {
+		return
+	}
+	for i := range r.spans {
+		r.spans[i].Start = max(r.spans[i].Start, n)
+	}
+	r.spans = slices.DeleteFunc(r.spans, func(s match.Span) bool { return s.Start >= s.End })
+}
+
+// cut fills cuts with the spans, in the places of the text that plain was made of.
+func (r *Redactor) cut() {
+	r.cuts = r.cuts[:0]
+	next, shift := 0, 0 // the next control, and how long all before it are
+	for _, s := range r.spans {
+		for ; next < len(r.controls) && r.controls[next].at <= s.Start; next++ {
+			shift += len(r.controls[next].text)
+		}
+		cut := Cut{Start: s.Start + shift, Mask: true}
+		for ; next < len(r.controls) && r.controls[next].at < s.End; next++ {
+			cut.End = r.controls[next].at + shift
+			shift += len(r.controls[next].text)
+			if cut.Start < cut.End {
+				r.cuts = append(r.cuts, cut)
+				cut.Mask = false
+			}
+			cut.Start = r.controls[next].at + shift
+		}
+		cut.End = s.End + shift
+		r.cuts = append(r.cuts, cut)
+	}
+}
+
+// formWith returns the number of a form that begins with text, but for the case of letters.
+func (r *Redactor) formWith(text []byte) int {
 	for i, f := range r.forms {
-		if bytes.HasPrefix(f.Text, text) {
+		if len(f.Text) >= len(text) && equalFold(f.Text[:len(text)], text) {
 			return i
 		}
 	}
 	return 0 // not reached: what is held is the beginning of a form
 }
 
-// Valid reports whether a Carry may be one of this Redactor's.
-func (r *Redactor) Valid(c Carry) bool {
-	if c.Form < 0 || c.Held < 0 || c.Covered < 0 || c.Covered > c.Held {
-		return false
+// equalFold reports whether texts of the same length differ in the case of hexadecimal digits only.
+func equalFold(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
 	}
-	if c.Return && c.Held > 0 {
-		return false
+	for i := range a {
+		if a[i] != b[i] && (a[i]^0x20 != b[i] || a[i]|0x20 < 'a' || a[i]|0x20 > 'f') {
+			return false
+		}
 	}
-	return c.Held == 0 && c.Form == 0 || c.Form < len(r.forms) && c.Held <= len(r.forms[c.Form].Text)
+	return true
 }

@@ -1,18 +1,13 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,31 +16,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/podrunner/runner/test/e2e/runner"
 	"github.com/podrunner/runner/test/faktory"
 )
 
 // service is a `core run` that takes its jobs from a Faktory server of its own.
 type service struct {
 	*space
+	*runner.Runner
 	server *faktory.Server
-	cmd    *exec.Cmd
-	done   chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-// Write takes what core says.
-func (v *service) Write(p []byte) (int, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.log.Write(p)
-}
-
-func (v *service) text() string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.log.String()
 }
 
 // serve starts a server, and core with settings for the source and the block kubernetes.
@@ -54,8 +33,8 @@ func (s *space) serve(concurrency int, source, settings string) *service {
 	dir, err := os.MkdirTemp("", "e2e-")
 	s.must(err)
 	s.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	v := &service{space: s, server: s.faktory(dir), done: make(chan struct{})}
-	v.run(dir, s.write("runner.hcl", fmt.Sprintf(`
+	v := &service{space: s, server: s.faktory(dir)}
+	v.run(fmt.Sprintf(`
 runner {
   name        = "e2e"
   concurrency = %d
@@ -82,7 +61,7 @@ pipeline "default" {
   processor "sanitize" {}
   processor "prefix" {}
 }
-`, concurrency, filepath.Join(root, "bin", "plugins"), small, v.server.URL(), source, settings)))
+`, concurrency, filepath.Join(root, "bin", "plugins"), small, v.server.URL(), source, settings))
 	return v
 }
 
@@ -95,57 +74,24 @@ func (s *space) faktory(dir string) *faktory.Server {
 	return server
 }
 
-// run starts core with a configuration, and a folder for what it writes. It ends with the test.
-func (v *service) run(dir, config string) {
+// run starts core with a configuration. It ends with the test.
+func (v *service) run(config string) {
 	v.t.Helper()
-	v.cmd = exec.Command(filepath.Join(root, "bin", "core"), "run", "-c", config)
-	v.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + v.kubeconfig()}
-	v.cmd.Stdout, v.cmd.Stderr = v, v
-	v.must(v.cmd.Start())
-	go func() {
-		_ = v.cmd.Wait()
-		close(v.done)
-	}()
-	v.t.Cleanup(func() {
-		_ = v.cmd.Process.Kill()
-		<-v.done
-		if v.t.Failed() {
-			v.t.Logf("core said:\n%s", v.text())
-		}
-	})
+	v.Runner = runner.Start(v.t, runner.Options{Root: root, Config: config, Env: []string{"KUBECONFIG=" + v.kubeconfig()}})
 }
 
 // stop tells core to stop, and compares its exit code.
 func (v *service) stop(code int) {
 	v.t.Helper()
-	v.must(v.cmd.Process.Signal(syscall.SIGTERM))
-	select {
-	case <-v.done:
-	case <-time.After(limit):
-		v.t.Fatal("core does not end")
-	}
-	if got := v.cmd.ProcessState.ExitCode(); got != code {
-		v.t.Errorf("core has ended with %d, want %d", got, code)
-	}
-}
-
-// until waits until something is so.
-func (v *service) until(what string, so func() bool) {
-	v.t.Helper()
-	deadline := time.Now().Add(limit)
-	for !so() {
-		if time.Now().After(deadline) {
-			v.t.Fatalf("after %s it is not so that %s", limit, what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	v.Signal(syscall.SIGTERM)
+	v.Ended(code)
 }
 
 // results waits until n jobs have an outcome.
 func (v *service) results(n int) faktory.Heard {
 	v.t.Helper()
 	heard := faktory.Heard{}
-	v.until(fmt.Sprint(n, " jobs have an outcome"), func() bool {
+	runner.Eventually(v.t, fmt.Sprint(n, " jobs have an outcome"), func() bool {
 		list, err := v.server.FollowUps(context.Background())
 		v.must(err)
 		heard.Add(list)
@@ -157,19 +103,10 @@ func (v *service) results(n int) faktory.Heard {
 // get asks the server of metrics and health.
 func (v *service) get(path string) string {
 	v.t.Helper()
-	m := served.FindStringSubmatch(v.text())
-	if m == nil {
-		v.t.Fatal("core does not say where its metrics are")
-	}
-	response, err := http.Get("http://" + m[1] + path)
-	v.must(err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	v.must(err)
-	return string(text)
+	v.Serves()
+	_, text := v.Get(path)
+	return text
 }
-
-var served = regexp.MustCompile(`serving metrics and health: address=(\S+)`)
 
 // TestFaktoryJobs: fifty jobs of `make enqueue` run in pods, and the application hears of each.
 func TestFaktoryJobs(t *testing.T) {
@@ -249,7 +186,7 @@ func TestFaktoryJobThatCannotRun(t *testing.T) {
 					t.Errorf("the outcomes are %q", job.Outcomes)
 				}
 			}
-			v.until("nothing is reserved", func() bool {
+			runner.Eventually(t, "nothing is reserved", func() bool {
 				state, err := v.server.State()
 				return err == nil && state.Processed+state.Failures > 0 && state.Sets["working"] == 0
 			})
@@ -282,7 +219,7 @@ func TestFaktoryPodIsDeleted(t *testing.T) {
 	v := newSpace(t, nil).serve(1, "", "")
 	jid, err := v.server.Push("legacy", nil, map[string]any{"image": busybox, "commands": []string{"echo begin", "sleep 600"}})
 	v.must(err)
-	v.until("a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
+	runner.Eventually(t, "a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
 	v.forceDelete(v.anyPod())
 	if job := v.results(1)[jid]; !slices.Equal(job.Outcomes, []string{"failed"}) || !strings.Contains(strings.Join(job.Lines, "\n"), "(pod_deleted)") {
 		t.Errorf("the outcomes are %q, the log %q", job.Outcomes, job.Lines)
@@ -301,9 +238,9 @@ func TestFaktoryTwoSignals(t *testing.T) {
 		map[string]any{"image": busybox, "commands": []string{"echo begin", "sleep 600"}})
 	v.must(err)
 	v.pod(func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
-	v.until("a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
-	v.must(v.cmd.Process.Signal(syscall.SIGTERM))
-	v.until("core drains", func() bool { return strings.Contains(v.text(), "draining") })
+	runner.Eventually(t, "a line has come", func() bool { n, err := v.server.Waiting("app"); return err == nil && n > 0 })
+	v.Signal(syscall.SIGTERM)
+	runner.Eventually(t, "core drains", func() bool { return strings.Contains(v.Log.String(), "draining") })
 	begun := time.Now()
 	v.stop(1)
 	if took := time.Since(begun); took > 2*time.Second {
@@ -326,7 +263,7 @@ func TestFaktoryTwoSignals(t *testing.T) {
 	}
 	v.must(admin.CoreV1().ConfigMaps(v.name).Delete(context.Background(), pod.Name, metav1.DeleteOptions{}))
 	v.forceDelete(&pod)
-	v.until("the Secret is gone", func() bool {
+	runner.Eventually(t, "the Secret is gone", func() bool {
 		secrets, err := admin.CoreV1().Secrets(v.name).List(context.Background(), metav1.ListOptions{LabelSelector: appLabel})
 		return err == nil && len(secrets.Items) == 0
 	})

@@ -1,9 +1,7 @@
 package kubernetes
 
 import (
-	"bytes"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,10 +19,8 @@ var traces = regexp.MustCompile(`(?m)^\+ .*\n`)
 // byte and in order, and the runner is not registered any more at the end.
 func TestOpsLevelJobs(t *testing.T) {
 	t.Parallel()
-	s := newSpace(t, nil)
-	api, err := opsleveltest.Start(opsleveltest.Options{})
-	s.must(err)
-	t.Cleanup(func() { _ = api.Close() })
+	h := newHeirs(t)
+	api := h.api
 
 	const big = 8_000_000
 	type want struct{ outcome, log string }
@@ -63,7 +59,7 @@ func TestOpsLevelJobs(t *testing.T) {
 	ids := api.Add(jobs...)
 
 	// Nobody collects the traces, which is no matter to the jobs.
-	r := s.opslevel("e2e", api, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1")
+	r := h.run("e2e", 5, "", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1")
 	r.AwaitReady()
 	runner.Eventually(t, "all jobs are over", func() bool { r.Lives(); return api.Complete() })
 	for i, id := range ids {
@@ -81,89 +77,6 @@ func TestOpsLevelJobs(t *testing.T) {
 		if x.Gone.IsZero() || len(x.Left) > 0 {
 			t.Errorf("the runner %s is still registered, or has left jobs: %v", x.ID, x.Left)
 		}
-	}
-}
-
-// opslevel starts a runner that takes its jobs from an API.
-func (s *space) opslevel(name string, api *opsleveltest.Server, env ...string) *runner.Runner {
-	s.t.Helper()
-	return runner.Start(s.t, runner.Options{Root: root, Env: append(env, "KUBECONFIG="+s.kubeconfig()), Config: fmt.Sprintf(`
-runner {
-  name        = %q
-  concurrency = 5
-  plugin_dir  = %q
-}
-telemetry {
-  address = "127.0.0.1:0"
-}
-kubernetes {
-%s
-}
-pipeline "default" {
-  source "opslevel" {
-    config {
-      api_url       = %q
-      api_token     = %q
-      poll_interval = "1s"
-    }
-  }
-  processor "outcome" {}
-  processor "sanitize" {}
-  deliver {
-    max_interval = "1s"
-  }
-}
-`, name, filepath.Join(root, "bin", "plugins"), small, api.URL(), opsleveltest.Token)})
-}
-
-// TestOpsLevelTakeOver: a runner is killed while its jobs run. The API hands out a job once; another runner finds the pods, and goes
-// on with them under the id of the one that had them.
-func TestOpsLevelTakeOver(t *testing.T) {
-	t.Parallel()
-	s := newSpace(t, nil)
-	api, err := opsleveltest.Start(opsleveltest.Options{})
-	s.must(err)
-	t.Cleanup(func() { _ = api.Close() })
-	slow := func(n int) opsleveltest.Job {
-		return opsleveltest.Job{Image: busybox, Commands: []string{"set +xv", fmt.Sprintf("for i in $(seq %d); do echo $i; sleep 0.1; done; echo ::set-outcome-var n=%d", n, n)}}
-	}
-	lengths := []int{20, 300, 400}
-	var ids []string
-	for _, n := range lengths {
-		ids = append(ids, api.Add(slow(n))...)
-	}
-	first := s.opslevel("first", api)
-	runner.Eventually(t, "logs of all jobs have come", func() bool {
-		first.Lives()
-		for _, id := range ids {
-			if j, _ := api.Job(id); len(j.Chunks) < 2 {
-				return false
-			}
-		}
-		return true
-	})
-	s.must(first.Cmd.Process.Kill())
-	<-first.Done
-	second := s.opslevel("second", api)
-	runner.Eventually(t, "all jobs are over", func() bool { second.Lives(); return api.Complete() })
-	for i, id := range ids {
-		j, _ := api.Job(id)
-		log, repeated := "", 0
-		for k, c := range j.Chunks {
-			text := string(bytes.Join(c.Lines, []byte("\n"))) + "\n"
-			if k > 0 && strings.HasPrefix(text, string(bytes.Join(j.Chunks[k-1].Lines, []byte("\n")))+"\n") {
-				repeated++ // the chunk whose answer died with the first runner
-				log = strings.TrimSuffix(log, string(bytes.Join(j.Chunks[k-1].Lines, []byte("\n")))+"\n")
-			}
-			log += text
-		}
-		if got := traces.ReplaceAllString(log, ""); got != seq(lengths[i]) || j.Outcome != "success" || repeated > 1 || len(j.OutcomeVariables) != 1 {
-			t.Errorf("job %d: outcome %s, variables %v, %d chunks twice, log %.3000q", i, j.Outcome, j.OutcomeVariables, repeated, got)
-		}
-	}
-	second.Stop()
-	if runners := api.Runners(); len(runners) != 2 || runners[1].Gone.IsZero() {
-		t.Errorf("the runners are %+v", runners)
 	}
 }
 

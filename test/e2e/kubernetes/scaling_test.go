@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/podrunner/runner/test/e2e/runner"
 	"github.com/podrunner/runner/test/faktory"
 )
 
@@ -96,7 +97,7 @@ func (f *fleet) pods(n int) (names []string) {
 // until waits until something is so.
 func (f *fleet) until(what string, so func() bool) {
 	f.t.Helper()
-	(&service{space: f.space}).until(what, so)
+	runner.Eventually(f.t, what, so)
 }
 
 // runner starts core as the runner in a pod, with jobs from the queue.
@@ -113,11 +114,8 @@ func (f *fleet) runner(pod, scaling string) *service {
 // runnerOf starts core as the runner in a pod, with jobs from a source.
 func (f *fleet) runnerOf(pod, scaling, source string) *service {
 	f.t.Helper()
-	dir, err := os.MkdirTemp("", "e2e-")
-	f.must(err)
-	f.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	v := &service{space: f.space, server: f.server, done: make(chan struct{})}
-	v.run(dir, f.write("runner.hcl", fmt.Sprintf(`
+	v := &service{space: f.space, server: f.server}
+	v.run(fmt.Sprintf(`
 runner {
   name          = %[1]q
   concurrency   = 1
@@ -144,7 +142,7 @@ pipeline "default" {
   %[8]s
   processor "sanitize" {}
 }
-`, pod, filepath.Join(root, "bin", "plugins"), f.name, fleetName, f.scaler, scaling, small, source)))
+`, pod, filepath.Join(root, "bin", "plugins"), f.name, fleetName, f.scaler, scaling, small, source))
 	return v
 }
 
@@ -252,7 +250,7 @@ func TestScaling(t *testing.T) {
 	var busy, idle string
 	f.until("one runner has the job", func() bool {
 		for i, pod := range pods {
-			if strings.Contains(runners[pod].text(), "job started") {
+			if strings.Contains(runners[pod].Log.String(), "job started") {
 				busy, idle = pod, pods[1-i]
 			}
 		}
@@ -280,7 +278,7 @@ func TestScaling(t *testing.T) {
 		t.Errorf("the metrics of one that does not lead are\n%s", scalingOf(metrics))
 	}
 	killed := time.Now()
-	f.must(runners[first].cmd.Process.Kill())
+	f.must(runners[first].Cmd.Process.Kill())
 	f.leader(second)
 	took := time.Since(killed)
 	t.Logf("another runner leads %s after the leader was killed", took.Round(time.Millisecond))
@@ -294,7 +292,7 @@ func TestScaling(t *testing.T) {
 		t.Errorf("the pods %q are left, want those of runners with jobs: %q", left, pods)
 	}
 	for pod, r := range runners {
-		if text := r.text(); strings.Contains(text, "could not") {
+		if text := r.Log.String(); strings.Contains(text, "could not") {
 			t.Errorf("the runner of %s had trouble:\n%s", pod, text)
 		}
 	}
@@ -318,7 +316,7 @@ func TestLeaseIsTakenAway(t *testing.T) {
 	f.must(err)
 	_, err = admin.CoordinationV1().Leases(f.name).Patch(t.Context(), fleetName, types.MergePatchType, patch, metav1.PatchOptions{})
 	f.must(err)
-	f.until("it knows", func() bool { return strings.Contains(v.text(), "this runner has lost the lease") })
+	f.until("it knows", func() bool { return strings.Contains(v.Log.String(), "this runner has lost the lease") })
 	if metrics := scalingOf(v.get("/metrics")); !strings.Contains(metrics, "opslevel_runner_scaling_leader 0") {
 		t.Errorf("the metrics are\n%s", metrics)
 	}
@@ -339,7 +337,7 @@ func TestLeaderStops(t *testing.T) {
 	if second == first {
 		second = pods[1]
 	}
-	f.until("the other one is ready", func() bool { return strings.Contains(runners[second].text(), "leader="+first) })
+	f.until("the other one is ready", func() bool { return strings.Contains(runners[second].Log.String(), "leader="+first) })
 	begun := time.Now()
 	runners[first].stop(0)
 	f.leader(second)

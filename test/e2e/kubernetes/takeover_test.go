@@ -34,9 +34,9 @@ func newHeirs(t *testing.T) *heirs {
 }
 
 // run starts a runner of a name, with settings for the block deliver.
-func (h *heirs) run(name string, concurrency int, deliver string) *runner.Runner {
+func (h *heirs) run(name string, concurrency int, deliver string, env ...string) *runner.Runner {
 	h.t.Helper()
-	return runner.Start(h.t, runner.Options{Root: root, Env: []string{"KUBECONFIG=" + h.kubeconfig}, Config: fmt.Sprintf(`
+	return runner.Start(h.t, runner.Options{Root: root, Env: append(env, "KUBECONFIG="+h.kubeconfig), Config: fmt.Sprintf(`
 runner {
   name        = %q
   concurrency = %d
@@ -66,12 +66,12 @@ pipeline "default" {
 `, name, concurrency, filepath.Join(root, "bin", "plugins"), small, h.api.URL(), opsleveltest.Token, deliver)})
 }
 
-// numbers is a job that prints its number at the start, and then a line in each tenth of a second.
+// numbers is a job that hands back its number in both ways at the start, and then prints a line in each tenth of a second.
 func numbers(job, lines int) opsleveltest.Job {
 	return opsleveltest.Job{
 		Image: busybox,
 		Commands: []string{
-			"set +xv", fmt.Sprintf("echo ::set-outcome-var job=%d", job),
+			"set +xv", fmt.Sprintf("echo ::set-outcome-var job=%d", job), fmt.Sprintf("echo file=%d >>$OUTCOME_FILE", job),
 			fmt.Sprintf("for i in $(seq %d); do echo line $i; sleep 0.1; done", lines),
 			"echo the end, $TOKEN",
 		},
@@ -126,7 +126,8 @@ func (h *heirs) whole(id string, job, lines int) {
 	if twice > batch {
 		h.t.Errorf("job %d: %d lines came twice", job, twice)
 	}
-	if j.Outcome != "success" || len(j.OutcomeVariables) != 1 || j.OutcomeVariables[0].Value != fmt.Sprint(job) {
+	want := []opsleveltest.OutcomeVariable{{Key: "job", Value: fmt.Sprint(job)}, {Key: "file", Value: fmt.Sprint(job)}}
+	if j.Outcome != "success" || !slices.Equal(j.OutcomeVariables, want) {
 		h.t.Errorf("job %d: the outcome is %s, the variables are %v", job, j.Outcome, j.OutcomeVariables)
 	}
 }

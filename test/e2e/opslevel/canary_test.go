@@ -70,6 +70,10 @@ func TestNothingSensitiveLeaves(t *testing.T) {
 	with := func(j opsleveltest.Job) opsleveltest.Job { j.Variables = secret; return j }
 	ids := w.api.Add(
 		with(opsleveltest.Job{Image: "i", Commands: []string{"echo plain $SECRET", "echo error $SECRET >&2", `echo "::set-outcome-var v=$SECRET"`, `test "$SECRET" = other`}}),
+		with(opsleveltest.Job{Image: "i", Commands: []string{
+			`{ echo "f=$SECRET"; echo "$SECRET"; echo "a <<$SECRET"; echo "$SECRET"; echo "open<<$SECRET"; echo " $SECRET"; } >>"$OUTCOME_FILE"`,
+			`echo "::stop-commands::$SECRET 1"`, `echo "::start-multiline-outcome-var g<<$SECRET"`, `echo "x$SECRET"`, "false",
+		}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{`"$SECRET" is no command`}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{`printf %s "$SECRET"; kill -9 $$`}}),
 		with(opsleveltest.Job{Image: "i", Commands: []string{"cat /no/such/" + canary}}),

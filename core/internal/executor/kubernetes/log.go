@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +62,7 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		case err == nil:
 			s.evidence.Ran = true
 			r.hurryNote(len(batch.Data))
-			return batch, nil
+			return s.untorn(batch), nil
 		case errors.As(err, new(*spool.ReleasedError)) && r.takeUp(s):
 		case errors.Is(err, io.EOF):
 			s.evidence.Ran = true
@@ -120,6 +121,21 @@ func (r *run) passHole(s *stepRun) {
 func (s *stepRun) takeUp(behind uint64) {
 	s.evidence.Partial = true
 	s.follower.From(behind)
+}
+
+// untorn returns a batch without the texts of an outcome file of which the beginning is missing: what was a part of a value
+// must not be taken for a variable. Empty lines mean nothing there, and the records still count.
+func (s *stepRun) untorn(batch *record.Batch) *record.Batch {
+	if !s.begun {
+		s.begun = true
+		s.torn = s.evidence.Partial && record.Outcome.In(batch.Flags[:1])
+	}
+	if !s.torn {
+		return batch
+	}
+	empty := *batch
+	empty.Data, empty.Ends, empty.Flags = nil, make([]uint32, batch.Len()), bytes.Repeat([]byte{byte(record.Outcome)}, batch.Len())
+	return &empty
 }
 
 // Missing implements executor.Lasting.

@@ -31,6 +31,8 @@ const (
 	toolsDir  = "/mount"
 	filesDir  = "/opslevel"
 	inputsDir = "/run/runner/inputs"
+	// outcomeName is the name of a step's outcome file, in a directory of its own.
+	outcomeName = "variables"
 	// stepsDir is where the helper has the steps' directories, stepDir where a step has its own.
 	stepsDir = "/run/runner/steps"
 	stepDir  = "/run/runner/step"
@@ -198,6 +200,7 @@ func (o *objects) container(s step, last bool) corev1.Container {
 			helperInPod, "entrypoint", "-control", path.Join(stepDir, "control"), "-spool", path.Join(stepDir, "spool"), "-shared",
 			"-spool-size", strconv.FormatInt(o.settings.SpoolSize, 10), "-shell", o.settings.Shell,
 			"-xtrace=" + strconv.FormatBool(o.settings.XTrace), "-workdir", path.Join(o.settings.Workdir, o.job.ID),
+			"-outcome", path.Join(stepDir, "outcome", outcomeName),
 			"-grace", o.settings.Grace.String(),
 		},
 		Resources:       o.stepResources(last),

@@ -76,6 +76,8 @@ type stepRun struct {
 	name     string
 	follower *agent.Follower
 	evidence executor.Evidence
+	// begun: records have been read. torn: the first of them was in the middle of the outcome file.
+	begun, torn bool
 }
 
 // drainTime is what is on its way from a pod that has ended has to arrive.

@@ -104,7 +104,10 @@ type output struct {
 }
 
 func key(step string, flags record.Flags) string {
-	if flags&record.Stderr != 0 {
+	switch {
+	case flags&record.Outcome != 0:
+		return step + " outcome"
+	case flags&record.Stderr != 0:
 		return step + " stderr"
 	}
 	return step + " stdout"

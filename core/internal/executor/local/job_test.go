@@ -160,7 +160,7 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"A=last", "B=with = and", "EMPTY=", "HOME=" + home, "M=main", "PATH=" + standardPath, "newline"}
+	want := []string{"A=last", "B=with = and", "EMPTY=", "HOME=" + home, "M=main", "OUTCOME_FILE=/mount/outcome/variables", "PATH=" + standardPath, "newline"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the environment is %q, want %q", got, want)
 	}

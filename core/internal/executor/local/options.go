@@ -52,7 +52,10 @@ const (
 	toolsDir = "/mount"
 	// spoolDir is where the helper finds the step's spool. The spools of the other step and of other jobs are hidden.
 	spoolDir = toolsDir + "/spool"
-	tempDir  = "/tmp"
+	// outcomeDir is where the step has its outcome file, of the name outcomeName.
+	outcomeDir  = toolsDir + "/outcome"
+	outcomeName = "variables"
+	tempDir     = "/tmp"
 )
 
 func (o Options) withDefaults() (Options, error) {

@@ -45,6 +45,9 @@ func (r *run) addStep(name string, j *job.Job, commands []string, scope job.Scop
 	if err := os.Mkdir(s.spool, 0o700); err != nil {
 		return err
 	}
+	if err := os.Mkdir(r.outcome(s), 0o777); err != nil {
+		return err
+	}
 	if err := entrypoint.WriteScript(script, commands); err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func (r *run) addStep(name string, j *job.Job, commands []string, scope job.Scop
 		"entrypoint", "-script", script, "-root-file", root,
 		"-shell", r.opts.Shell, "-xtrace=" + strconv.FormatBool(r.opts.XTrace),
 		"-workdir", path.Join(r.opts.Workdir, j.ID),
-		"-spool", spoolDir, "-spool-size", strconv.FormatInt(r.opts.SpoolBytes, 10),
+		"-outcome", path.Join(outcomeDir, outcomeName), "-spool", spoolDir, "-spool-size", strconv.FormatInt(r.opts.SpoolBytes, 10),
 		"-grace", r.opts.Grace.String(), "-lifeline", "stdin", "-remove", r.dir,
 	}
 	var err error
@@ -76,6 +79,7 @@ func (r *run) tree(s *step) jobroot.Spec {
 			{Target: toolsDir, ReadOnly: true},
 			{Source: r.opts.Helper, Target: path.Join(toolsDir, "runner-helper"), ReadOnly: true},
 			{Source: s.spool, Target: spoolDir},
+			{Source: r.outcome(s), Target: outcomeDir},
 			{Source: filepath.Join(r.dir, "files"), Target: filesDir, Copy: true, ReadOnly: true},
 			{Source: filepath.Join(r.dir, "tmp"), Target: tempDir},
 			{Source: filepath.Join(r.dir, "work"), Target: r.opts.Workdir},
@@ -86,6 +90,9 @@ func (r *run) tree(s *step) jobroot.Spec {
 	}
 	return spec
 }
+
+// outcome is the directory of the step's outcome file.
+func (r *run) outcome(s *step) string { return filepath.Join(r.dir, "outcome-"+s.name) }
 
 // succeeded tells whether there is evidence that the step ended well.
 func (s *step) succeeded() bool { return s.exit != nil && s.exit.Code == 0 && s.exit.Failure == "" }

@@ -37,7 +37,7 @@ func TestTools(t *testing.T) {
 	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
 	want := []string{
 		"/mount/opslevel-runner enqueue -f job.yaml", "/mount/other x",
-		"opslevel-runner", "other", "runner-helper", "spool",
+		"opslevel-runner", "other", "outcome", "runner-helper", "spool",
 	}
 	wantLines(t, out, "init stdout", want...)
 	wantLines(t, out, "job stdout", want...)

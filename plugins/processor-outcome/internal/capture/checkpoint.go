@@ -7,7 +7,7 @@ import (
 )
 
 // checkpointVersion is the first byte of a checkpoint.
-const checkpointVersion = 1
+const checkpointVersion = 2
 
 // checkpoint is the last one that was encoded.
 type checkpoint struct {
@@ -22,6 +22,13 @@ const (
 	bitDropped
 )
 
+// Bits of an outcome file in a checkpoint.
+const (
+	bitLong = 1 << iota
+	bitOpen
+	bitRefused
+)
+
 // Checkpoint encodes the State; nil is that of a State with nothing to remember. The bytes are not changed afterwards,
 // and are the same ones as last time when the State has not changed. Equal States have equal checkpoints.
 func (s *State) Checkpoint() []byte {
@@ -32,10 +39,10 @@ func (s *State) Checkpoint() []byte {
 }
 
 func (s *State) encode() []byte {
-	if len(s.vars) == 0 && len(s.blocks) == 0 && len(s.ended) == 0 && s.mode == fresh {
+	if s.isEmpty() {
 		return nil
 	}
-	e := encoder{bytes: make([]byte, 0, 64+s.size+s.held+len(s.head))}
+	e := encoder{bytes: make([]byte, 0, 64+s.size+s.held+len(s.head)+len(s.file.head)+len(s.file.value))}
 	e.number(checkpointVersion)
 	e.text([]byte(s.step))
 	e.number(len(s.vars))
@@ -49,6 +56,8 @@ func (s *State) encode() []byte {
 		for _, b := range blocks {
 			e.text(b.lines)
 			e.number(b.refused)
+			e.number(bit(b.delimited, 1))
+			e.text([]byte(b.delimiter))
 		}
 	}
 	e.number(int(s.mode))
@@ -57,7 +66,46 @@ func (s *State) encode() []byte {
 	for _, line := range s.after {
 		e.text(line)
 	}
+	e.text([]byte(s.token))
+	s.file.encode(&e)
 	return e.bytes
+}
+
+// isEmpty reports whether there is nothing to remember.
+func (s *State) isEmpty() bool {
+	f := &s.file
+	return len(s.vars) == 0 && len(s.blocks) == 0 && len(s.ended) == 0 && s.mode == fresh && s.token == "" &&
+		f.line == 0 && len(f.head) == 0 && f.untold == 0 && len(f.unended) == 0
+}
+
+func (f *file) encode(e *encoder) {
+	e.number(f.line)
+	e.number(bit(f.long, bitLong) | bit(f.open, bitOpen) | bit(f.refused, bitRefused))
+	e.text(f.head)
+	e.text([]byte(f.key))
+	e.text([]byte(f.delimiter))
+	e.text(f.value)
+	e.number(f.told)
+	e.number(f.untold)
+	e.number(len(f.unended))
+	for _, key := range f.unended {
+		e.text([]byte(key))
+	}
+}
+
+func (f *file) decode(d *decoder) {
+	f.line = d.number()
+	bits := d.number()
+	f.long, f.open, f.refused = bits&bitLong != 0, bits&bitOpen != 0, bits&bitRefused != 0
+	f.head = d.text()
+	f.key, f.delimiter = string(d.text()), string(d.text())
+	f.value = d.text()
+	f.told, f.untold = d.number(), d.number()
+	for range d.count() {
+		f.unended = append(f.unended, string(d.text()))
+	}
+	// What is kept of a long line is of a fixed length.
+	d.failed = d.failed || f.long && len(f.head) != keptBytes
 }
 
 // Restore makes a State out of what Checkpoint returned.
@@ -86,6 +134,8 @@ func Restore(saved []byte) (*State, error) {
 	for range d.count() {
 		s.after = append(s.after, d.text())
 	}
+	s.token = string(d.text())
+	s.file.decode(&d)
 	if d.failed || len(d.rest) > 0 || s.mode >= modes || !s.blocksHaveVariables() {
 		return nil, errors.New("restore the outcome variables: the checkpoint is damaged")
 	}
@@ -96,7 +146,9 @@ func Restore(saved []byte) (*State, error) {
 func (s *State) restoreBlocks(d *decoder) []block {
 	var blocks []block
 	for range d.count() {
-		b, ok := restoredBlock(d.text(), d.number())
+		lines := d.text()
+		b := block{refused: d.number(), delimited: d.number() > 0, delimiter: string(d.text())}
+		b, ok := restoredBlock(lines, b)
 		d.failed = d.failed || !ok
 		s.held += len(b.lines)
 		blocks = append(blocks, b)

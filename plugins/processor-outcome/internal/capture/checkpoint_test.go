@@ -56,6 +56,11 @@ func TestTheLargestCheckpointFitsAMessage(t *testing.T) {
 	if got < largest/2 {
 		t.Errorf("the checkpoint is %d bytes, and not a large one", got)
 	}
+	for _, line := range []string{"f<<E", longest[:capture.MaxValueBytes/2-1]} {
+		s.File([]byte(line), false)
+	}
+	s.File([]byte(longest[:capture.MaxValueBytes/2]), true)
+	got = max(got, len(s.Checkpoint()))
 	s.Piece([]byte(longest), true)
 	if got = max(got, len(s.Checkpoint())); got > largest {
 		t.Errorf("%d bytes", got)
@@ -74,7 +79,11 @@ func TestALineThatPassesIsNotInTheCheckpoint(t *testing.T) {
 
 func TestDamagedCheckpointsAreRefused(t *testing.T) {
 	var s capture.State
-	feed(&s, set+"a=1", start+"m", "x")
+	feed(&s, set+"a=1", start+"m<<E", "x", "E", start+"m", "x")
+	s.Enter("next")
+	s.File([]byte("none"), false)
+	s.File([]byte("f<<E"), false)
+	s.File([]byte("half"), true)
 	good := s.Checkpoint()
 	if _, err := capture.Restore(good); err != nil {
 		t.Fatal(err)
@@ -84,7 +93,7 @@ func TestDamagedCheckpointsAreRefused(t *testing.T) {
 			t.Errorf("the first %d of %d bytes are taken", n, len(good))
 		}
 	}
-	if _, err := capture.Restore(append([]byte{2}, good[1:]...)); err == nil {
+	if _, err := capture.Restore(append([]byte{1}, good[1:]...)); err == nil {
 		t.Error("another version is taken")
 	}
 	if _, err := capture.Restore(append(append([]byte(nil), good...), 0)); err == nil {
@@ -100,12 +109,23 @@ func FuzzRestore(f *testing.F) {
 	f.Add(append([]byte(nil), s.Checkpoint()...))
 	s.Piece([]byte("piece"), true)
 	f.Add(append([]byte(nil), s.Checkpoint()...))
+	s = capture.State{}
+	feed(&s, start+"d<<E", "x", "::stop-commands::1234567890")
+	f.Add(append([]byte(nil), s.Checkpoint()...))
+	feed(&s, "E", "::stop-commands::1234567890")
+	s.File([]byte("none"), false)
+	s.File([]byte("f<<E"), false)
+	s.File([]byte("piece"), true)
+	f.Add(append([]byte(nil), s.Checkpoint()...))
 	f.Fuzz(func(t *testing.T, saved []byte) {
 		s, err := capture.Restore(saved)
 		if err != nil {
 			return
 		}
-		feed(s, "plain", set+"a=2", start+"m", "y", end, end, end)
+		feed(s, "plain", set+"a=2", start+"m", "y", end, end, end, start+"d<<E", "y", "E")
+		for _, line := range []string{"", "a=1", "b<<E", "y", "E"} {
+			s.File([]byte(line), false)
+		}
 		s.Enter("other")
 		s.Finish()
 	})

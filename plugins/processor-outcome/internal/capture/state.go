@@ -28,6 +28,10 @@ type State struct {
 	ended []block
 	// held is the number of bytes in the lines of blocks and ended.
 	held int
+	// token, unless empty, is that of the line which ends a time in which there are no directives.
+	token string
+	// file is the outcome file of the step, and what is to be told of files.
+	file file
 
 	// What follows is about the line of which a piece has been seen and another one is to come.
 
@@ -55,12 +59,15 @@ const (
 	modes
 )
 
-// Enter says that the pieces that follow are of a step. A block does not go on from one step to the next.
+// Enter says that the pieces that follow are of a step. Neither a block nor a stop of directives
+// goes on from one step to the next.
 func (s *State) Enter(step string) {
 	if s.step == step {
 		return
 	}
 	s.endBlocks()
+	s.endFile()
+	s.token = ""
 	s.step, s.saved.stale = step, true
 }
 
@@ -88,6 +95,12 @@ func (s *State) Piece(piece []byte, more bool) Edit {
 
 // line takes a line from its beginning, as far as it has come.
 func (s *State) line(text []byte, more bool) Edit {
+	if s.token != "" {
+		return s.stopped(text, more)
+	}
+	if n := len(s.blocks) - 1; n >= 0 && s.blocks[n].delimited {
+		return s.delimited(s.blocks[n].delimiter, text, more)
+	}
 	d := directive.Parse(text, more)
 	switch {
 	case d.Kind == directive.Undecided:
@@ -95,13 +108,15 @@ func (s *State) line(text []byte, more bool) Edit {
 	case d.Kind == directive.Trace:
 		return s.pass(text, more, nil)
 	case d.Kind == directive.Start:
-		return s.start(string(d.Key), text, more)
+		return s.start(d, text, more)
 	case len(s.blocks) > 0 && d.Kind == directive.End:
 		return s.end(text, more)
 	case len(s.blocks) > 0:
 		return s.content(text, more)
 	case d.Kind == directive.Set:
 		return s.set(string(d.Key), d.Value, text, more)
+	case d.Kind == directive.Stop:
+		return s.stop(d.Token, text, more)
 	default:
 		return s.pass(text, more, nil)
 	}
@@ -119,19 +134,54 @@ func (s *State) set(key string, value, text []byte, more bool) Edit {
 	return s.drop(false)
 }
 
-func (s *State) start(key string, text []byte, more bool) Edit {
-	if reason := s.refuseStart(key, len(text)); reason != "" {
-		edit := s.refuse(key, reason, text, more)
-		s.openRefused()
+func (s *State) start(d directive.Line, text []byte, more bool) Edit {
+	if reason := s.refuseStart(d, len(text)); reason != "" {
+		edit := s.refuse(string(d.Key), reason, text, more)
+		s.openRefused(d)
 		return edit
 	}
 	if more {
 		return s.hold(text)
 	}
 	s.saved.stale = true
-	s.declare(key)
-	s.open(key, text)
+	s.open(d, text)
 	return s.drop(false)
+}
+
+// stop has directives be ordinary lines from here on.
+func (s *State) stop(token, text []byte, more bool) Edit {
+	if reason := directive.RefuseToken(token); reason != "" {
+		return s.pass(text, more, [][]byte{stopLine(reason)})
+	}
+	s.saved.stale = true
+	s.token = string(token)
+	return s.drop(more)
+}
+
+// stopped takes a line while there are no directives.
+func (s *State) stopped(text []byte, more bool) Edit {
+	switch {
+	case !directive.IsResume(text, s.token, more):
+		return s.pass(text, more, nil)
+	case more:
+		return s.hold(text)
+	default:
+		s.saved.stale = true
+		s.token = ""
+		return s.drop(false)
+	}
+}
+
+// delimited takes a line of a block that ends with a delimiter.
+func (s *State) delimited(delimiter string, text []byte, more bool) Edit {
+	switch {
+	case !directive.IsDelimiter(text, delimiter, more):
+		return s.content(text, more)
+	case more:
+		return s.hold(text)
+	default:
+		return s.end(text, false)
+	}
 }
 
 func (s *State) end(text []byte, more bool) Edit {
@@ -156,7 +206,11 @@ func (s *State) content(text []byte, more bool) Edit {
 		return s.hold(text)
 	}
 	s.saved.stale = true
-	s.appendLine(b.key, text)
+	value := text
+	if b.delimited {
+		value = directive.TrimReturn(text)
+	}
+	s.appendLine(b.key, value)
 	b.lines = appendLine(b.lines, text)
 	s.held += len(text) + 1
 	return s.drop(false)
@@ -225,13 +279,15 @@ func (s *State) endLine() {
 }
 
 // Finish says that the log is over. It returns the variables, in the order in which they were first named, and lines to
-// add to the log: those of blocks that were not closed.
+// add to the log: those of blocks that were not closed, and what has not been told of outcome files.
 func (s *State) Finish() ([]Variable, [][]byte) {
 	s.endBlocks()
+	s.endFile()
 	var lines [][]byte
 	for _, b := range s.ended {
-		lines = append(lines, unclosedLine(b.key))
+		lines = append(lines, unclosedLine(b))
 		lines = append(lines, b.split()...)
 	}
+	lines = append(lines, s.file.tell()...)
 	return s.values(), lines
 }

@@ -29,19 +29,40 @@ type feeder struct {
 	out  []string
 }
 
+// again puts another State in place of the feeder's, as after a crash.
+func (f *feeder) again(t *testing.T, piece string) {
+	t.Helper()
+	if !f.restore {
+		return
+	}
+	again, err := capture.Restore(f.state.Checkpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, held := f.state.Counts()
+	if newSize, newHeld := again.Counts(); newSize != size || newHeld != held {
+		t.Fatalf("before %.80q: counted %d and %d bytes, there are %d and %d", piece, size, held, newSize, newHeld)
+	}
+	f.state = again
+}
+
+// file gives a piece of a line of the outcome file. What is told of it stands in the log.
+func (f *feeder) file(t *testing.T, step, piece string, more bool) {
+	t.Helper()
+	f.again(t, piece)
+	f.state.Enter(step)
+	notices := f.state.File([]byte(piece), more)
+	if more && notices != nil {
+		t.Fatalf("%q is told after a piece that is not the last one", notices)
+	}
+	for _, line := range notices {
+		f.out = append(f.out, string(line))
+	}
+}
+
 func (f *feeder) piece(t *testing.T, step, piece string, more bool) {
 	t.Helper()
-	if f.restore {
-		again, err := capture.Restore(f.state.Checkpoint())
-		if err != nil {
-			t.Fatal(err)
-		}
-		size, held := f.state.Counts()
-		if newSize, newHeld := again.Counts(); newSize != size || newHeld != held {
-			t.Fatalf("before %.80q: counted %d and %d bytes, there are %d and %d", piece, size, held, newSize, newHeld)
-		}
-		f.state = again
-	}
+	f.again(t, piece)
 	f.state.Enter(step)
 	text := []byte(piece)
 	ignored := f.state.Ignores(text, more)
@@ -191,7 +212,7 @@ func TestBlockWithNoLinesAndNoEndSetsNothing(t *testing.T) {
 // fragments make up lines in which directives are frequent.
 var fragments = []string{
 	"::set-outcome-var", "::start-multiline-outcome-var", "::end-multiline-outcome-var", " ", "\t", "+", "+ ", ":", "a",
-	"b", "=", "x", "é", "",
+	"b", "=", "x", "é", "", "<<", "a", "\r", "::stop-commands::", "token-01", "::token-01::", "<",
 }
 
 func randomLine(r *rand.Rand) string {
@@ -205,8 +226,16 @@ func randomLine(r *rand.Rand) string {
 	return b.String()
 }
 
+func randomFileLine(r *rand.Rand) string {
+	var b strings.Builder
+	for range r.IntN(4) {
+		b.WriteString([]string{"a", "b", "=", "<<", "E", "", " ", "\r", "<", "é"}[r.IntN(10)])
+	}
+	return b.String()
+}
+
 func TestCutsAndCrashesChangeNothing(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		whole := feeder{state: &capture.State{}}
 		cut := feeder{state: &capture.State{}, restore: true}
@@ -221,6 +250,17 @@ func TestCutsAndCrashesChangeNothing(t *testing.T) {
 				line = line[n:]
 			}
 			cut.piece(t, "job", line, false)
+		}
+		for range r.IntN(12) {
+			line := randomFileLine(r)
+			log = append(log, "file: "+line)
+			whole.file(t, "job", line, false)
+			for len(line) > 0 && r.IntN(4) > 0 {
+				n := r.IntN(len(line) + 1)
+				cut.file(t, "job", line[:n], true)
+				line = line[n:]
+			}
+			cut.file(t, "job", line, false)
 		}
 		if d := cmp.Diff(whole.finish(), cut.finish()); d != "" {
 			t.Fatalf("seed %d, log %q (-whole +cut):\n%s", seed, log, d)

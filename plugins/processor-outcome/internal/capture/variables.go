@@ -29,6 +29,9 @@ const (
 	reasonLine   = "its opening line is longer than 256 KiB"
 	reasonHeld   = "the blocks that have no end yet hold more than 384 KiB"
 	reasonBefore = "it was dropped before, and a block would add to what is lost"
+
+	reasonNoDelimiter = "its delimiter is empty"
+	reasonDelimiter   = "its delimiter is longer than 256 bytes, so its block has no end"
 )
 
 // Variable is an outcome variable.
@@ -128,6 +131,13 @@ func (v *variables) assign(key string, value []byte) {
 	x := v.declare(key)
 	v.size += len(value) - len(x.value)
 	x.value, x.set, x.dropped = bytes.Clone(value), true, false
+}
+
+// clear takes the value of a variable away, for a new one to come.
+func (v *variables) clear(key string) {
+	x := v.find(key)
+	v.size -= len(x.value)
+	*x = variable{key: key}
 }
 
 func (v *variables) appendLine(key string, text []byte) {

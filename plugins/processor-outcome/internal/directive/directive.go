@@ -4,15 +4,26 @@
 //	::set-outcome-var KEY=VALUE
 //	::start-multiline-outcome-var KEY
 //	::end-multiline-outcome-var
+//	::start-multiline-outcome-var KEY<<DELIMITER
+//	DELIMITER
+//	::stop-commands::TOKEN
+//	::TOKEN::
 //
 // A directive begins in the first column. One white-space character stands before the key, which is made of ASCII
-// letters, digits, "_" and "-". What follows the key of a start, or an end, has no meaning.
+// letters, digits, "_" and "-". What else follows the key of a start, or an end, has no meaning. A delimiter and a token
+// reach to the end of the line, but for one CR.
+//
+// It also has the grammar of the lines of an outcome file; see Assign.
 package directive
 
 import "bytes"
 
-// MaxKeyBytes is the length of the longest key. It also bounds how much of a line it takes to know its kind.
-const MaxKeyBytes = 128
+const (
+	// MaxKeyBytes is the length of the longest key. With the next two it bounds how much of a line it takes to know its kind.
+	MaxKeyBytes = 128
+	// MaxDelimiterBytes is the length of the longest delimiter.
+	MaxDelimiterBytes = 256
+)
 
 // Kind is what a line is.
 type Kind int
@@ -31,6 +42,8 @@ const (
 	Start
 	// End closes the innermost block.
 	End
+	// Stop has lines be ordinary ones until one has its token.
+	Stop
 )
 
 // Line is a line that has been parsed. Key and Value share its memory.
@@ -41,12 +54,21 @@ type Line struct {
 	Key []byte
 	// Value is that of a Set, or as much of it as has been seen.
 	Value []byte
+	// Delimited says that a Start opens a block which ends with a line equal to Delimiter, and which nothing else ends.
+	// The delimiter is cut after MaxDelimiterBytes+1 bytes, as it is then too long.
+	Delimited bool
+	Delimiter []byte
+	// Token is that of a Stop, cut after MaxTokenBytes+1 bytes.
+	Token []byte
 }
 
 var (
 	setWord   = []byte("::set-outcome-var")
 	startWord = []byte("::start-multiline-outcome-var")
 	endWord   = []byte("::end-multiline-outcome-var")
+	stopWord  = []byte("::stop-commands::")
+
+	delimiterMark = []byte("<<")
 )
 
 // Parse tells what text is: a whole line, or with more set the beginning of one. More of a line never changes its kind
@@ -65,13 +87,16 @@ func Parse(text []byte, more bool) Line {
 		return parseStart(text[len(startWord):], more)
 	case bytes.HasPrefix(text, endWord):
 		return Line{Kind: End}
+	case bytes.HasPrefix(text, stopWord):
+		return parseStop(text[len(stopWord):], more)
 	default:
 		return undecided(more && mayBecome(text))
 	}
 }
 
 func mayBecome(text []byte) bool {
-	return bytes.HasPrefix(setWord, text) || bytes.HasPrefix(startWord, text) || bytes.HasPrefix(endWord, text)
+	return bytes.HasPrefix(setWord, text) || bytes.HasPrefix(startWord, text) ||
+		bytes.HasPrefix(endWord, text) || bytes.HasPrefix(stopWord, text)
 }
 
 func undecided(more bool) Line {
@@ -107,7 +132,7 @@ func parseSet(rest []byte, more bool) Line {
 }
 
 func parseStart(rest []byte, more bool) Line {
-	key, _, ended := parseKey(rest)
+	key, rest, ended := parseKey(rest)
 	switch {
 	case len(key) > MaxKeyBytes:
 		return Line{Kind: Start, Key: key}
@@ -115,10 +140,40 @@ func parseStart(rest []byte, more bool) Line {
 		return Line{Kind: Undecided}
 	case len(key) == 0:
 		return Line{}
-	default:
+	case more && bytes.HasPrefix(delimiterMark, rest):
+		return Line{Kind: Undecided}
+	case !bytes.HasPrefix(rest, delimiterMark):
 		return Line{Kind: Start, Key: key}
 	}
+	delimiter, whole := parseWord(rest[len(delimiterMark):], MaxDelimiterBytes, more)
+	if !whole {
+		return Line{Kind: Undecided}
+	}
+	return Line{Kind: Start, Key: key, Delimited: true, Delimiter: delimiter}
 }
+
+func parseStop(rest []byte, more bool) Line {
+	token, whole := parseWord(rest, MaxTokenBytes, more)
+	if !whole {
+		return Line{Kind: Undecided}
+	}
+	return Line{Kind: Stop, Token: token}
+}
+
+// parseWord parses what reaches to the end of the line, but for one CR. It returns at most one byte more than longest, and
+// whether that is all that matters.
+func parseWord(text []byte, longest int, more bool) (word []byte, whole bool) {
+	switch {
+	case !more:
+		text = TrimReturn(text)
+	case len(text) <= longest+1: // the last byte may be the CR
+		return nil, false
+	}
+	return text[:min(len(text), longest+1)], true
+}
+
+// TrimReturn takes one CR off the end of a line.
+func TrimReturn(line []byte) []byte { return bytes.TrimSuffix(line, []byte{'\r'}) }
 
 // parseKey parses white space and a key. ended says that the text was over before the key was.
 func parseKey(text []byte) (key, rest []byte, ended bool) {

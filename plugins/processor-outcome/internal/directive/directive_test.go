@@ -43,6 +43,8 @@ var lines = []string{
 	"::start-multiline-outcome-var", "::start-multiline-outcome-var ", "::start-multiline-outcome-var m",
 	"::start-multiline-outcome-var m.n", "::start-multiline-outcome-var m extra", "::start-multiline-outcome-var .m",
 	"::start-multiline-outcome-var\fm", "::start-multiline-outcome-varm",
+	"::start-multiline-outcome-var m<", "::start-multiline-outcome-var m<x", "::start-multiline-outcome-var m<<",
+	"::start-multiline-outcome-var m<<E", "::start-multiline-outcome-var m<<E\r", "::start-multiline-outcome-var <<E",
 	"::end-multiline-outcome-var", "::end-multiline-outcome-var x", "::end-multiline-outcome-variable", "::end-multi",
 }
 
@@ -96,6 +98,44 @@ func TestLongKeyEndsTheParse(t *testing.T) {
 			if len(got.Key) != directive.MaxKeyBytes+1 || got.Kind == directive.Text {
 				t.Errorf("%s with %q: kind %d, key of %d bytes", word, rest, got.Kind, len(got.Key))
 			}
+		}
+	}
+}
+
+func TestDelimiterAndToken(t *testing.T) {
+	long := strings.Repeat("x", 400)
+	for _, c := range []struct {
+		line      string
+		more      bool
+		kind      directive.Kind
+		delimited bool
+		word      string
+	}{
+		{"::start-multiline-outcome-var m<<", false, directive.Start, true, ""},
+		{"::start-multiline-outcome-var m<< E ", false, directive.Start, true, " E "},
+		{"::start-multiline-outcome-var m<<E\r", false, directive.Start, true, "E"},
+		{"::start-multiline-outcome-var m<<E\r\r", false, directive.Start, true, "E\r"},
+		{"::start-multiline-outcome-var m<E", false, directive.Start, false, ""},
+		{"::start-multiline-outcome-var m<E", true, directive.Start, false, ""},
+		{"::start-multiline-outcome-var m<", true, directive.Undecided, false, ""},
+		{"::start-multiline-outcome-var m<<", true, directive.Undecided, false, ""},
+		{"::start-multiline-outcome-var m<<" + long[:257], true, directive.Undecided, false, ""},
+		{"::start-multiline-outcome-var m<<" + long[:258], true, directive.Start, true, long[:257]},
+		{"::start-multiline-outcome-var m<<" + long[:256] + "\r", false, directive.Start, true, long[:256]},
+		{"::start-multiline-outcome-var m<<" + long, false, directive.Start, true, long[:257]},
+		{"::stop-commands:", false, directive.Text, false, ""},
+		{"::stop-commands:", true, directive.Undecided, false, ""},
+		{"::stop-commands::", false, directive.Stop, false, ""},
+		{"::stop-commands::token\r", false, directive.Stop, false, "token"},
+		{"::stop-commands::token", true, directive.Undecided, false, ""},
+		{"::stop-commands::" + long[:129], true, directive.Undecided, false, ""},
+		{"::stop-commands::" + long[:130], true, directive.Stop, false, long[:129]},
+		{"::stop-commands::" + long, false, directive.Stop, false, long[:129]},
+		{" ::stop-commands::token", false, directive.Text, false, ""},
+	} {
+		got := directive.Parse([]byte(c.line), c.more)
+		if got.Kind != c.kind || got.Delimited != c.delimited || string(got.Delimiter)+string(got.Token) != c.word {
+			t.Errorf("Parse(%q, %v) = %+v", c.line, c.more, got)
 		}
 	}
 }

@@ -54,6 +54,12 @@ var wires = map[string]*wire{
 			FirstSeq: last(b) + 1, Ops: []byte{byte(pluginv1.Op_OP_DROP)}, Lines: []uint32{0},
 		}}
 	}},
+	"outcome line": {result: func(b *pluginv1.Batch) *pluginv1.Result {
+		return &pluginv1.Result{AckThrough: last(b), Edits: &pluginv1.Edits{
+			FirstSeq: b.FirstSeq, Ops: []byte{byte(pluginv1.Op_OP_INSERT_AFTER)}, Lines: []uint32{0},
+			Inserted: []uint32{0}, InsertFlags: []byte{byte(pluginv1.Flag_FLAG_OUTCOME)},
+		}}
+	}},
 	"overlap": {result: func(b *pluginv1.Batch) *pluginv1.Result {
 		splice := byte(pluginv1.Op_OP_SPLICE)
 		return &pluginv1.Result{AckThrough: last(b), Edits: &pluginv1.Edits{

@@ -383,7 +383,10 @@ type ProcessorTraits struct {
 	NeedsSecrets bool `protobuf:"varint,2,opt,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
 	// Its Results carry checkpoints. Without this, a new process starts a running job with no memory of earlier lines;
 	// right for a processor that treats each line by itself.
-	Checkpoints   bool `protobuf:"varint,3,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	Checkpoints bool `protobuf:"varint,3,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	// It reads the outcome files of a job's steps: records with FLAG_OUTCOME. When no processor of a pipeline does, core leaves
+	// them out and says so in the log.
+	ReadsOutcome  bool `protobuf:"varint,4,opt,name=reads_outcome,json=readsOutcome,proto3" json:"reads_outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +438,13 @@ func (x *ProcessorTraits) GetNeedsSecrets() bool {
 func (x *ProcessorTraits) GetCheckpoints() bool {
 	if x != nil {
 		return x.Checkpoints
+	}
+	return false
+}
+
+func (x *ProcessorTraits) GetReadsOutcome() bool {
+	if x != nil {
+		return x.ReadsOutcome
 	}
 	return false
 }
@@ -1369,11 +1379,12 @@ const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06config\x18\x06 \x01(\v2\x18.runner.plugin.v1.SchemaR\x06config\x12?\n" +
 	"\tprocessor\x18\a \x01(\v2!.runner.plugin.v1.ProcessorTraitsR\tprocessor\x126\n" +
 	"\x06source\x18\b \x01(\v2\x1e.runner.plugin.v1.SourceTraitsR\x06source\x12\x1a\n" +
-	"\bcommands\x18\t \x03(\tR\bcommands\"r\n" +
+	"\bcommands\x18\t \x03(\tR\bcommands\"\x97\x01\n" +
 	"\x0fProcessorTraits\x12\x18\n" +
 	"\aredacts\x18\x01 \x01(\bR\aredacts\x12#\n" +
 	"\rneeds_secrets\x18\x02 \x01(\bR\fneedsSecrets\x12 \n" +
-	"\vcheckpoints\x18\x03 \x01(\bR\vcheckpoints\"a\n" +
+	"\vcheckpoints\x18\x03 \x01(\bR\vcheckpoints\x12#\n" +
+	"\rreads_outcome\x18\x04 \x01(\bR\freadsOutcome\"a\n" +
 	"\fSourceTraits\x12\x16\n" +
 	"\x06scales\x18\x01 \x01(\bR\x06scales\x12\x18\n" +
 	"\aresumes\x18\x02 \x01(\bR\aresumes\x12\x1f\n" +

@@ -26,10 +26,15 @@ type Flag int32
 
 const (
 	Flag_FLAG_NONE Flag = 0
-	// Written to standard error; else to standard output.
+	// Written to standard error; else, without FLAG_OUTCOME, to standard output.
 	Flag_FLAG_STDERR Flag = 1
 	// The line goes on in the next record of the same step and stream.
 	Flag_FLAG_PARTIAL Flag = 2
+	// A line of the step's outcome file, which is a stream of its own and no output: neither FLAG_STDERR nor standard
+	// output. Its records come behind the last line of their step, in batches of their own, and only to a processor that
+	// declares `reads_outcome` or `redacts`; they pass around others and end behind the last one. A new record in a Result or
+	// in Finished does not have this flag.
+	Flag_FLAG_OUTCOME Flag = 4
 )
 
 // Enum value maps for Flag.
@@ -38,11 +43,13 @@ var (
 		0: "FLAG_NONE",
 		1: "FLAG_STDERR",
 		2: "FLAG_PARTIAL",
+		4: "FLAG_OUTCOME",
 	}
 	Flag_value = map[string]int32{
 		"FLAG_NONE":    0,
 		"FLAG_STDERR":  1,
 		"FLAG_PARTIAL": 2,
+		"FLAG_OUTCOME": 4,
 	}
 )
 
@@ -1248,11 +1255,12 @@ const file_runner_plugin_v1_processor_proto_rawDesc = "" +
 	"_exit_code\"2\n" +
 	"\bVariable\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value*8\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value*J\n" +
 	"\x04Flag\x12\r\n" +
 	"\tFLAG_NONE\x10\x00\x12\x0f\n" +
 	"\vFLAG_STDERR\x10\x01\x12\x10\n" +
-	"\fFLAG_PARTIAL\x10\x02*I\n" +
+	"\fFLAG_PARTIAL\x10\x02\x12\x10\n" +
+	"\fFLAG_OUTCOME\x10\x04*I\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tOP_SPLICE\x10\x01\x12\v\n" +

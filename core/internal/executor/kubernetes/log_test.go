@@ -1,0 +1,53 @@
+package kubernetes
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podrunner/runner/core/internal/record"
+)
+
+// TestTornOutcomeFile: a log that is taken up in the middle of an outcome file has nothing of it.
+func TestTornOutcomeFile(t *testing.T) {
+	batch := func(flags record.Flags, texts ...string) *record.Batch {
+		var b record.Builder
+		for i, text := range texts {
+			b.Add("job", record.Record{Flags: flags, Time: int64(i), Text: []byte(text)})
+		}
+		return b.Take()
+	}
+	log, file := batch(0, "a", "b"), batch(record.Outcome, "part of a value", "k=v")
+	piece, empty := batch(record.Outcome|record.Partial, "k=v"), batch(record.Outcome, "")
+	for _, tt := range []struct {
+		name     string
+		partial  bool
+		in, want []*record.Batch
+	}{
+		{"whole", false, []*record.Batch{file, log, file}, []*record.Batch{file, log, file}},
+		{"taken up in the log", true, []*record.Batch{log, file}, []*record.Batch{log, file}},
+		{"taken up in the file", true, []*record.Batch{file, piece, file}, []*record.Batch{batch(record.Outcome, "", ""), empty, batch(record.Outcome, "", "")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stepRun{}
+			s.evidence.Partial = tt.partial
+			for i, b := range tt.in {
+				got := s.untorn(b)
+				if got.Len() != b.Len() {
+					t.Errorf("batch %d: %d records, want %d", i, got.Len(), b.Len())
+				}
+				if diff := cmp.Diff(records(tt.want[i]), records(got)); diff != "" {
+					t.Errorf("batch %d (-want +got):\n%s", i, diff)
+				}
+			}
+		})
+	}
+}
+
+func records(b *record.Batch) (list []record.Record) {
+	for _, r := range b.All {
+		r.Text = append([]byte{}, r.Text...)
+		list = append(list, r)
+	}
+	return list
+}

@@ -1,0 +1,78 @@
+package forms
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// quoted writes text as the inside of a string literal, and with the characters doubled that formats double.
+func quoted(e *emitter, text string) {
+	e.emitNested(e.emitEach(text,
+		goQuoted, hclogQuoted, goASCII,
+		func(s string) string { return pythonQuoted(s, false, pythonText) },
+		pythonSingle,
+		func(s string) string { return pythonQuoted(s, false, pythonASCII) },
+		func(s string) string { return pythonQuoted(s, true, pythonASCII) },
+		func(s string) string { return pythonQuoted(s, false, pythonBytes) },
+		func(s string) string { return pythonQuoted(s, true, pythonBytes) },
+		func(s string) string { return withBackslash(s, `"`) },
+		func(s string) string { return withBackslash(s, `'`) },
+		func(s string) string { return withBackslash(s, `\`) },
+		func(s string) string { return withBackslash(s, `"'\`) },
+	))
+	// YAML and SQL, CSV, make, and what formats with percent signs.
+	for _, c := range []string{"'", `"`, "$", "%"} {
+		e.emitNested(e.emitEach(text, func(s string) string { return strings.ReplaceAll(s, c, c+c) }))
+	}
+}
+
+// inside returns what is between quotes.
+func inside(s string) string { return s[1 : len(s)-1] }
+
+func goQuoted(s string) string { return inside(strconv.Quote(s)) }
+
+func goASCII(s string) string { return inside(strconv.QuoteToASCII(s)) }
+
+// hclogQuoted is what the library hclog makes of text in a line of log: as Go, but backslashes stay single.
+func hclogQuoted(s string) string { return strings.ReplaceAll(goQuoted(s), `\\`, `\`) }
+
+// pythonSingle is the inside of single quotes in Python and JavaScript.
+func pythonSingle(s string) string { return pythonQuoted(s, true, pythonText) }
+
+// The ways of Python to show what is not ASCII: repr of a string, ascii of one, repr of bytes.
+const (
+	pythonText = iota
+	pythonASCII
+	pythonBytes
+)
+
+// pythonQuoted is the inside of a literal of Python and of JavaScript. The single quote is escaped or not, as the quotes
+// around are. Node writes its \x with upper-case digits, and so seldom that this is left out.
+func pythonQuoted(s string, single bool, way int) string {
+	return rewrite(s, func(c rune, raw string) string {
+		switch {
+		case c == '\\' || c == '\'' && single:
+			return `\` + raw
+		case c == '\n':
+			return `\n`
+		case c == '\r':
+			return `\r`
+		case c == '\t':
+			return `\t`
+		case c == invalid && way != pythonBytes:
+			return bytewise(raw, `\udc%02x`)
+		case c == invalid || c < ' ' || c == 0x7f || c > 0x7f && way == pythonBytes:
+			return bytewise(raw, `\x%02x`)
+		case c <= '~':
+			return raw
+		case way == pythonText && strconv.IsPrint(c):
+			return raw
+		case c <= 0xff:
+			return fmt.Sprintf(`\x%02x`, c)
+		case c <= 0xffff:
+			return fmt.Sprintf(`\u%04x`, c)
+		}
+		return fmt.Sprintf(`\U%08x`, c)
+	})
+}
