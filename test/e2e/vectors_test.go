@@ -100,6 +100,8 @@ func TestSanitizeVectors(t *testing.T) {
 		"value with a trailing newline never matches": "**********",
 		// A mask is never masked again.
 		"asterisk secret masks the mask": "**********",
+		// A value is masked as base64 writes it, too.
+		"base64 form is not masked": "**********",
 	}
 	config := configOf(t, "sanitize")
 	seen := 0
