@@ -41,8 +41,7 @@ func (s *service) scale(ctx context.Context, of *engine.Service) error {
 		return s.app.finish(assembly.NoOpinion(s.config), nil)
 	}
 	client, err := kubernetes.NewClient(config.Kubernetes{
-		Kubeconfig: settings.Kubeconfig, Context: settings.Context, QPS: scalingQPS, Burst: scalingBurst,
-		RequestTimeout: config.MaxRequestTimeout, // each call has a deadline of its own besides
+		Kubeconfig: settings.Kubeconfig, Context: settings.Context, QPS: scalingQPS, Burst: scalingBurst, // each call has a deadline
 	}, s.app.log)
 	if err != nil {
 		return infrastructureError(fmt.Errorf("scale the runners: %w", err))

@@ -470,7 +470,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestNoSlowReader: a job's own calls are not held up by another's.
+// TestCallsOfJobsAreIndependent: a job's own calls are not held up by another's.
 func TestCallsOfJobsAreIndependent(t *testing.T) {
 	t.Parallel()
 	s := newAPI(t, opsleveltest.Options{})

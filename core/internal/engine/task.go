@@ -419,6 +419,7 @@ func (t *task) report(summary Summary) error {
 	}
 	begun, said := time.Now(), false
 	note := t.lastNote()
+	var refused *RefusedError
 	t.trace.Reporting()
 	err := t.in.call(t.in.serving.patience, "Report", func(ctx context.Context, client pluginv1.SourceClient) error {
 		if note != nil {
@@ -429,6 +430,9 @@ func (t *task) report(summary Summary) error {
 		_, err := client.Report(ctx, request)
 		return err
 	}, func(err error) bool {
+		if errors.As(err, &refused) {
+			return false
+		}
 		metrics.DeliveryRetry(p.labels(), "report")
 		t.trace.Retry(t.clean(err))
 		if !said {
@@ -450,7 +454,11 @@ func (t *task) report(summary Summary) error {
 	if err != nil {
 		metrics.ReportLost(p.labels())
 		lost = t.clean(err)
-		err = fmt.Errorf("the result %s is lost: the source has not taken it for %s: %w", summary.Result.Outcome, rounded(time.Since(begun)), err)
+		why := "has not taken it for " + rounded(time.Since(begun))
+		if refused != nil {
+			why = "refuses it for good"
+		}
+		err = fmt.Errorf("the result %s is lost: the source %s: %w", summary.Result.Outcome, why, err)
 	}
 	t.trace.Reported(lost)
 	t.finished(summary)
