@@ -60,7 +60,10 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		s.evidence.Read = s.follower.Tally()
 		switch {
 		case err == nil:
-			s.evidence.Ran = true
+			if !s.evidence.Ran {
+				s.evidence.Ran = true
+				r.meet()
+			}
 			r.hurryNote(len(batch.Data))
 			return s.untorn(batch), nil
 		case errors.As(err, new(*spool.ReleasedError)) && r.takeUp(s):
@@ -92,6 +95,13 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		}
 	}
 	return nil, r.endLog()
+}
+
+// meet takes note that the helper has been heard.
+func (r *run) meet() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.met = true
 }
 
 // takeUp has a step that another process has read, and whose first records are kept no longer, read from where that one has

@@ -55,7 +55,7 @@ type run struct {
 	verdict *executor.Result
 	// canceled is when the first Cancel came; zero before.
 	canceled time.Time
-	// state is what the helper has told last; met says that it has told anything.
+	// state is what the helper has told last; met says that it has been heard: it has told a state, or sent records.
 	state agent.State
 	met   bool
 	// noted is how far the log was delivered when another process had the pod, kept what that one has kept.
@@ -175,7 +175,8 @@ func (r *run) Status() <-chan executor.Status { return r.statuses.C }
 // cancelSlack is what the helper has, beside the grace, to answer a Cancel.
 const cancelSlack = 5 * time.Second
 
-// Cancel implements executor.Run. A pod whose helper has not been met yet has nothing to end in order.
+// Cancel implements executor.Run. A pod that no helper runs in yet has nothing to end in order. One that has not been heard
+// of may have: steps do not wait for core, and what they write comes by another way than their state.
 func (r *run) Cancel(grace time.Duration) {
 	r.mu.Lock()
 	if r.canceled.IsZero() {
@@ -183,17 +184,31 @@ func (r *run) Cancel(grace time.Duration) {
 	}
 	met := r.met
 	r.mu.Unlock()
-	if !met {
+	switch {
+	case met:
+		r.start(func() { r.cancelInPod(grace, grace+cancelSlack) })
+	case r.reached():
+		r.start(func() { r.cancelInPod(grace, cancelSlack) })
+	default:
 		r.concludeCanceled("the job was canceled before it ran")
-		return
 	}
-	r.start(func() { r.cancelInPod(grace) })
 }
 
-// cancelInPod has the helper end the job. When it can't be reached the job is over as far as core can tell; Close deletes
-// the pod.
-func (r *run) cancelInPod(grace time.Duration) {
-	ctx, cancel := context.WithTimeout(r.life, grace+cancelSlack)
+// reached tells whether there may be a helper to be talked to.
+func (r *run) reached() bool {
+	select {
+	case <-r.ready:
+	default:
+		return false
+	}
+	pod, gone := r.pod.latest()
+	return !gone && pod != nil && r.e.dialer.ready(pod)
+}
+
+// cancelInPod has the helper end the job. When it can't be reached within so much time the job is over as far as core can
+// tell; Close deletes the pod.
+func (r *run) cancelInPod(grace, within time.Duration) {
+	ctx, cancel := context.WithTimeout(r.life, within)
 	defer cancel()
 	err := r.client.Cancel(ctx, grace)
 	if err == nil || r.life.Err() != nil {

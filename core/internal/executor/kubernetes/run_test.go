@@ -422,6 +422,33 @@ func TestCancel(t *testing.T) {
 		res, _ := follow(t, r)
 		want(t, res, job.Canceled, job.ReasonCanceled, "canceled")
 	})
+	for name, heard := range map[string]bool{"a step of which only records have come": true, "a step of which nothing has come": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, e := newNode(t)
+			last := prints(3, "last words")
+			r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+				_ = w.Append(context.Background(), []record.Record{{Text: []byte("ready"), Time: time.Now().UnixNano()}})
+				<-orders
+				last(nil, w)
+			}}).(*run)
+			if _, err := r.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.mu.Lock()
+			if !r.met {
+				t.Error("the records that have come are not taken for a sign of the helper")
+			}
+			r.met = heard
+			r.mu.Unlock()
+			r.Cancel(10 * time.Second)
+			res, records := follow(t, r)
+			want(t, res, job.Canceled, job.ReasonCanceled, "")
+			if records != 1 || res.Records != 2 || res.ExitCode == nil || *res.ExitCode != 3 {
+				t.Errorf("%d records were read behind the first, %d written, exit code %v", records, res.Records, res.ExitCode)
+			}
+		})
+	}
 	t.Run("objects that can't be made", func(t *testing.T) {
 		t.Parallel()
 		n, e := newNode(t)
