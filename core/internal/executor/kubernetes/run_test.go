@@ -427,11 +427,14 @@ func TestCancel(t *testing.T) {
 			t.Parallel()
 			n, e := newNode(t)
 			last := prints(3, "last words")
-			r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+			r, ok := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
 				_ = w.Append(context.Background(), []record.Record{{Text: []byte("ready"), Time: time.Now().UnixNano()}})
 				<-orders
 				last(nil, w)
 			}}).(*run)
+			if !ok {
+				t.Fatal("it is no run of this package")
+			}
 			if _, err := r.Next(t.Context()); err != nil {
 				t.Fatal(err)
 			}
