@@ -86,7 +86,8 @@ func passwords(spans []match.Span, text []byte) []match.Span {
 		for end < len(text) && !isAfterHost[text[end]] {
 			end++
 		}
-		at = end
+		// The colon at the end may be that of the next URL's scheme, in a list of several.
+		at = max(start, end-1)
 		host := bytes.LastIndexByte(text[start:end], '@')
 		colon := bytes.IndexByte(text[start:end], ':')
 		if colon >= 0 && host > colon+1 {

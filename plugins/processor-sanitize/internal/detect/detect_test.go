@@ -41,6 +41,7 @@ func TestDetectors(t *testing.T) {
 		{"password and no user", "redis://:[s3cr3t]@example.com:6379/0", []detect.Detector{detect.URL}},
 		{"password with signs", "x://me:[s3@cr:3t]@example.com", []detect.Detector{detect.URL}},
 		{"two URLs", "a://b:[c]@d a://b:[e]@f", []detect.Detector{detect.URL}},
+		{"a list of URLs", "a://b:[c]@d:1,a://b:[e]@f:2;a://g:3,a://h:[i]@j", []detect.Detector{detect.URL}},
 		{"no password", "https://example.com:8080/a@b ssh://git@example.com https://me:@example.com https://", []detect.Detector{detect.URL}},
 		{"key", "x [" + begin + "abc" + end + "] y", []detect.Detector{detect.Keys}},
 		{"key with no end", "x [" + begin + "abc]", []detect.Detector{detect.Keys}},
