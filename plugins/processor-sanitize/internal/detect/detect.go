@@ -4,6 +4,7 @@ package detect
 import (
 	"bytes"
 	"regexp"
+	"slices"
 
 	"github.com/podrunner/runner/sdk/mask/match"
 )
@@ -17,8 +18,10 @@ type Detector struct {
 
 var (
 	schemeEnd = []byte("://")
-	pemBegin  = []byte("-----BEGIN ")
-	pemEnd    = []byte("-----END ")
+	// digest begins what an image is pinned to, docker://NAME:TAG@sha256:DIGEST. No host does.
+	digest   = []byte("sha256:")
+	pemBegin = []byte("-----BEGIN ")
+	pemEnd   = []byte("-----END ")
 )
 
 // URL finds the passwords of URLs.
@@ -90,7 +93,7 @@ func passwords(spans []match.Span, text []byte) []match.Span {
 		at = max(start, end-1)
 		host := bytes.LastIndexByte(text[start:end], '@')
 		colon := bytes.IndexByte(text[start:end], ':')
-		if colon >= 0 && host > colon+1 {
+		if colon >= 0 && host > colon+1 && !bytes.HasPrefix(text[start+host+1:], digest) {
 			spans = append(spans, match.Span{Start: start + colon + 1, End: start + host})
 		}
 	}
@@ -144,14 +147,18 @@ func OpensKey(line []byte) bool {
 	return false
 }
 
+// headers are the names in the headers of private keys, of PEM and of OpenPGP. Any other word with a colon behind it
+// begins a message: a search for keys prints a line that begins one, too.
+var headers = []string{"Proc-Type", "DEK-Info", "Version", "Comment", "Hash", "Charset", "MessageID"}
+
 // IsKeyBody reports whether a line, without white space around it, can be one of a private key after its first: base64, a
 // header, nothing, or its end, after which there are no more.
 func IsKeyBody(line []byte) (body, last bool) {
 	if bytes.HasPrefix(line, pemEnd) {
 		return keyEnd.Match(line), true
 	}
-	if name, _, ok := bytes.Cut(line, []byte(": ")); ok {
-		line = name // of a header
+	if name, _, ok := bytes.Cut(line, []byte{':'}); ok && slices.Contains(headers, string(name)) {
+		return true, false
 	}
 	for _, c := range line {
 		if c != '=' && !match.IsBase64Byte(c) {

@@ -42,7 +42,7 @@ func TestDetectors(t *testing.T) {
 		{"password with signs", "x://me:[s3@cr:3t]@example.com", []detect.Detector{detect.URL}},
 		{"two URLs", "a://b:[c]@d a://b:[e]@f", []detect.Detector{detect.URL}},
 		{"a list of URLs", "a://b:[c]@d:1,a://b:[e]@f:2;a://g:3,a://h:[i]@j", []detect.Detector{detect.URL}},
-		{"no password", "https://example.com:8080/a@b ssh://git@example.com https://me:@example.com https://", []detect.Detector{detect.URL}},
+		{"no password", "https://example.com:8080/a@b ssh://git@example.com https://me:@example.com docker://alpine:3.19@sha256:1234 https://", []detect.Detector{detect.URL}},
 		{"key", "x [" + begin + "abc" + end + "] y", []detect.Detector{detect.Keys}},
 		{"key with no end", "x [" + begin + "abc]", []detect.Detector{detect.Keys}},
 		{"no key", "-----BEGIN PUBLIC KEY-----abc", []detect.Detector{detect.Keys}},
@@ -69,7 +69,7 @@ func TestKeyOverLines(t *testing.T) {
 		}
 	}
 	for line, want := range map[string][2]bool{
-		"MIIEabc+/==": {true, false}, "": {true, false}, "Proc-Type: 4,ENCRYPTED": {true, false}, end: {true, true},
+		"MIIEabc+/==": {true, false}, "": {true, false}, "Proc-Type: 4,ENCRYPTED": {true, false}, "Version: GnuPG v2": {true, false}, "Comment:": {true, false}, "error: none found": {false, true}, end: {true, true},
 		"an ordinary line": {false, true}, "-----END CERTIFICATE-----": {false, true},
 	} {
 		if body, last := detect.IsKeyBody([]byte(line)); body != want[0] || last != want[1] {
