@@ -86,7 +86,7 @@ func (p *processor) isOrdinary(line []byte) bool {
 	if len(line) == 0 {
 		return true
 	}
-	return line[0] != ':' && (len(line) > maxHeadBytes || !p.rows.Has(bytes.TrimSpace(line)))
+	return line[0] != ':' && (len(line) > maxHeadBytes || !p.rows.Has(bytes.TrimSpace(p.lines.Plain(line))))
 }
 
 // Finish implements sdk.Finisher.
@@ -103,7 +103,7 @@ func (p *processor) Finish(_ context.Context, end *sdk.End) error {
 	if end.Message == "" && len(end.Variables) == 0 {
 		return nil
 	}
-	texts := redact.New(p.texts, p.detectors)
+	texts := redact.New(p.texts, p.detectors, &p.rows)
 	end.Message = string(texts.Text([]byte(end.Message)))
 	for i, v := range end.Variables {
 		masked := texts.Text(v.Value)

@@ -119,6 +119,25 @@ func TestResultIsMasked(t *testing.T) {
 	}
 }
 
+// TestShortLinesInTheResult: what is masked in the log only as a row is so in a text of several lines, too, however that is
+// indented and wherever its lines end.
+func TestShortLinesInTheResult(t *testing.T) {
+	job := jobWith("ab12\ncd34\nef56")
+	job.End = sdk.End{
+		Outcome: "failed", Message: "values:\r\n  ab12\r\n  cd34\r\nnot ef56",
+		Variables: []sdk.Variable{{Key: "some", Value: []byte("ab12\nx\n\tcd34\n\tef56")}, {Key: "none", Value: []byte("ab12\nef56\ncd34")}},
+	}
+	result := sdktest.Run(t, plugin, job)
+	if want := "values:\r\n  **********\r\n  **********\r\nnot ef56"; result.End.Message != want {
+		t.Errorf("message %q, want %q", result.End.Message, want)
+	}
+	for i, want := range []string{"ab12\nx\n\t**********\n\t**********", "ab12\nef56\ncd34"} {
+		if got := string(result.End.Variables[i].Value); got != want {
+			t.Errorf("variable %q, want %q", got, want)
+		}
+	}
+}
+
 func TestLineThatNamesAVariableIsMaskedItself(t *testing.T) {
 	job := jobWith("pass-word_1")
 	job.End = sdk.End{Outcome: "success", Variables: []sdk.Variable{{Key: "pass-word_1", Value: []byte("pass-word_1")}}}

@@ -20,8 +20,6 @@ const (
 	maxHeadBytes = 1 << 10
 	// maxMaskLineBytes is the length of the longest line that adds a mask: each byte of the value may be written as three.
 	maxMaskLineBytes = 3*policy.MaxValueBytes + maxHeadBytes
-	// minRowBytes is the length of the lines, all together, from which on a row is masked.
-	minRowBytes = 8
 	// maxHeld bounds the lines that are held back; only empty ones can make them so many.
 	maxHeld = 64
 	// maxHeldTime is for how long, by the times of the records of others, a line is held back, in nanoseconds.
@@ -140,6 +138,13 @@ func (p *processor) masked(s *stream, line []byte) []byte {
 	return p.text
 }
 
+// maskedWhole returns a line with a mask in place of all of it but the white space around it. It is valid until the next
+// call, like what masked returns.
+func (p *processor) maskedWhole(line []byte) []byte {
+	p.text = redact.Apply(p.text[:0], line, p.lines.Whole(line))
+	return p.text
+}
+
 // exempt returns how many bytes at the beginning of a line are left as they are.
 func (s *stream) exempt(line []byte) int {
 	switch {
@@ -227,7 +232,8 @@ func (p *processor) pass(s *stream, text []byte, exempt int, more bool, out *out
 
 // whole masks a whole line.
 func (p *processor) whole(s *stream, line []byte, out *output) {
-	trimmed := bytes.TrimSpace(line)
+	plain := p.lines.Plain(line) // until the next line is masked
+	trimmed := bytes.TrimSpace(plain)
 	if s.key > 0 {
 		body, last := detect.IsKeyBody(trimmed)
 		if s.key--; last {
@@ -236,11 +242,11 @@ func (p *processor) whole(s *stream, line []byte, out *output) {
 		if body {
 			p.release(s, len(s.held), out)
 			s.run = sequence.State{}
-			out.line(maskWhole(line))
+			out.line(p.maskedWhole(line))
 			return
 		}
 	}
-	if p.detectsKeys && detect.OpensKey(line) {
+	if p.detectsKeys && detect.OpensKey(plain) {
 		s.key = maxKeyLines
 	}
 	switch p.step(s, trimmed, len(line), out) {
@@ -251,7 +257,7 @@ func (p *processor) whole(s *stream, line []byte, out *output) {
 			out.line(p.masked(s, line))
 		}
 	case inRow:
-		out.line(maskWhole(line))
+		out.line(p.maskedWhole(line))
 	case undecided:
 		s.held = append(s.held, heldLine{bytes.Clone(line), out.time()})
 		out.drop()
@@ -286,9 +292,9 @@ func (p *processor) step(s *stream, trimmed []byte, length int, out *output) sta
 		s.run = sequence.State{} // a row does not begin with an empty line
 		p.release(s, len(s.held), out)
 		return ordinary
-	case size >= minRowBytes:
+	case size >= sequence.MinBytes:
 		for _, l := range s.held {
-			out.before(s.from.stream, maskWhole(l.text))
+			out.before(s.from.stream, p.maskedWhole(l.text))
 		}
 		s.held = s.held[:0]
 		if size > len(trimmed) {
@@ -300,15 +306,4 @@ func (p *processor) step(s *stream, trimmed []byte, length int, out *output) sta
 		return ordinary
 	}
 	return undecided
-}
-
-// maskWhole puts a mask in place of all of a line but the white space around it. It takes the CR at its end.
-func maskWhole(line []byte) []byte {
-	trimmed := bytes.TrimSpace(line)
-	if len(trimmed) == 0 {
-		return bytes.TrimSuffix(line, []byte{'\r'})
-	}
-	start := bytes.Index(line, trimmed)
-	masked := append(bytes.Clone(line[:start]), redact.Mask...)
-	return append(masked, bytes.TrimSuffix(line[start+len(trimmed):], []byte{'\r'})...)
 }

@@ -39,6 +39,7 @@ func TestRowsOfShortLines(t *testing.T) {
 		{"behind a long line", []string{"longer-line-1", "gh78"}, []string{redact.Mask, redact.Mask}},
 		{"before a long line", []string{"", "ef56", "longer-line-1"}, []string{"", redact.Mask, redact.Mask}},
 		{"white space around", []string{"\tab12 ", "  cd34\r"}, []string{"\t" + redact.Mask + " ", "  " + redact.Mask}},
+		{"colours", []string{"\x1b[32mab12\x1b[m", " \x1b[32mcd\x1b[1m34\x1b[K\r", "x\x1b[m"}, []string{"\x1b[32m" + redact.Mask + "\x1b[m", " \x1b[32m" + redact.Mask + "\x1b[1m\x1b[K", "x\x1b[m"}},
 		{"inside another line", []string{"(ab12)", "(cd34)"}, []string{"(ab12)", "(cd34)"}},
 		{"empty lines alone", []string{"", "", "ab12", "", "x"}, []string{"", "", "ab12", "", "x"}},
 	} {
@@ -207,6 +208,8 @@ func TestKeys(t *testing.T) {
 		{"a key", lines("a", begin, "Proc-Type: 4,ENCRYPTED", "", "  MIIBabc+/==\r", end, "MIIBabc"), []string{"a", redact.Mask, redact.Mask, "", "  " + redact.Mask, redact.Mask, "MIIBabc"}},
 		{"text around it", lines("cat "+begin, "MIIB"), []string{"cat " + redact.Mask, redact.Mask}},
 		{"in one line", lines(`{"k":"`+begin+`\nMIIB\n`+end+`\n"}`, "MIIB"), []string{`{"k":"` + redact.Mask + `\n"}`, "MIIB"}},
+		{"in colours", lines("\x1b[32m"+begin+"\x1b[m", "\x1b[32mMI\x1b[1mIB\x1b[m", "\x1b[32m"+end+"\x1b[m", "MIIB"), []string{"\x1b[32m" + redact.Mask + "\x1b[m", "\x1b[32m" + redact.Mask + "\x1b[1m\x1b[m", "\x1b[32m" + redact.Mask + "\x1b[m", "MIIB"}},
+		{"a search for one", lines("+ grep '"+begin+"' f", "error: none found"), []string{"+ grep '" + redact.Mask, "error: none found"}},
 		{"with no end", lines(begin, "MIIB", "an ordinary line", "MIIB"), []string{redact.Mask, redact.Mask, "an ordinary line", "MIIB"}},
 		{"the other stream", append(lines(begin), stderr("MIIB")), []string{redact.Mask, "MIIB"}},
 		{"a public key", lines("-----BEGIN PUBLIC KEY-----", "MIIB"), []string{"-----BEGIN PUBLIC KEY-----", "MIIB"}},

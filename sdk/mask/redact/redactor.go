@@ -84,10 +84,29 @@ func (r *Redactor) Forms() []match.Form { return r.forms }
 func (r *Redactor) Line(line []byte, exempt int) []Cut {
 	r.find(line, exempt)
 	r.cut()
-	if n := len(line); n > exempt && line[n-1] == '\r' && (len(r.cuts) == 0 || r.cuts[len(r.cuts)-1].End < n) {
-		r.cuts = append(r.cuts, Cut{Start: n - 1, End: n})
+	if len(line) > exempt {
+		r.cutReturn(line)
 	}
 	return r.cuts
+}
+
+// Whole returns the parts of a whole line to take out when all of it is to be masked but the white space around it.
+func (r *Redactor) Whole(line []byte) []Cut {
+	r.spans = r.spans[:0]
+	plain := r.Plain(line)
+	if trimmed := bytes.TrimSpace(plain); len(trimmed) > 0 {
+		start := bytes.Index(plain, trimmed)
+		r.spans = append(r.spans, match.Span{Start: start, End: start + len(trimmed)})
+	}
+	r.cut()
+	r.cutReturn(line)
+	return r.cuts
+}
+
+// Plain returns a text without its control sequences. Without any it is text itself.
+func (r *Redactor) Plain(text []byte) []byte {
+	r.strip(text, false)
+	return r.plain
 }
 
 // Text returns text with masks in place of forms. Without any it is text itself.
@@ -193,6 +212,13 @@ func (r *Redactor) cut() {
 		}
 		cut.End = s.End + shift
 		r.cuts = append(r.cuts, cut)
+	}
+}
+
+// cutReturn adds the CR at the end of a line to cuts, if it is not in them.
+func (r *Redactor) cutReturn(line []byte) {
+	if n := len(line); n > 0 && line[n-1] == '\r' && (len(r.cuts) == 0 || r.cuts[len(r.cuts)-1].End < n) {
+		r.cuts = append(r.cuts, Cut{Start: n - 1, End: n})
 	}
 }
 

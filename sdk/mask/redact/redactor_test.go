@@ -112,6 +112,18 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestWhole(t *testing.T) {
+	r := redact.New(nil)
+	for line, want := range map[string]string{
+		"": "", " \t": " \t", "\r": "", "\x1b[m\r": "\x1b[m", "a b": redact.Mask, " a\t\r": " " + redact.Mask + "\t", "a\r\r": redact.Mask + "\r",
+		" \x1b[32m a\x1b[mb \x1b[K\r": " \x1b[32m " + redact.Mask + "\x1b[m \x1b[K", "a\x1b": redact.Mask,
+	} {
+		if got := string(redact.Apply(nil, []byte(line), r.Whole([]byte(line)))); got != want {
+			t.Errorf("%q became %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestMaskingAllocatesNothing(t *testing.T) {
 	r := redact.New(forms("tok3n-12", "word:x7"))
 	line := []byte("login tok3n-12 with x7 as tok3n-1")
@@ -119,6 +131,7 @@ func TestMaskingAllocatesNothing(t *testing.T) {
 	r.Piece(redact.Carry{Held: 5}, line, 0, true) // makes the buffers
 	if n := testing.AllocsPerRun(100, func() {
 		r.Line(line, 0)
+		r.Whole(line)
 		_, c = r.Piece(c, line, 0, true)
 	}); n > 0 {
 		t.Errorf("%v allocations for a line and a piece", n)

@@ -2,7 +2,15 @@
 // automaton whose letters are lines: one step for a line, whatever the values are.
 package sequence
 
-import "math"
+import (
+	"bytes"
+	"math"
+
+	"github.com/podrunner/runner/sdk/mask/match"
+)
+
+// MinBytes is the length of the lines of a row, all together, from which on it is masked.
+const MinBytes = 8
 
 // Rows are the rows of lines that are looked for. The zero Rows has none. They are for one goroutine.
 type Rows struct {
@@ -157,6 +165,37 @@ func (r *Rows) Bytes(s State) int {
 	}
 	end := r.nodes[r.settle(s).Node].end
 	return r.before[end] - r.before[end-s.Length]
+}
+
+// Find appends to spans the lines of a text, without white space around them, that stand in rows of MinBytes or more.
+func (r *Rows) Find(spans []match.Span, text []byte) []match.Span {
+	var s State
+	var run []match.Span // of lines; the last of them are those of s
+	found := 0           // how many of run are in spans
+	for start := 0; start < len(text); {
+		end := len(text)
+		if n := bytes.IndexByte(text[start:], '\n'); n >= 0 {
+			end = start + n
+		}
+		line := bytes.TrimSpace(text[start:end])
+		at := start + bytes.Index(text[start:end], line)
+		start = end + 1
+		if s = r.Step(s, line); s.Length == 0 {
+			run, found = run[:0], 0
+			continue
+		}
+		run = append(run, match.Span{Start: at, End: at + len(line)})
+		if size := r.Bytes(s); size < MinBytes || size == len(line) {
+			continue // a line of that length is masked by itself, unless it is a common word
+		}
+		for _, span := range run[max(found, len(run)-s.Length):] {
+			if span.Start < span.End {
+				spans = append(spans, span)
+			}
+		}
+		found = len(run)
+	}
+	return spans
 }
 
 // Valid reports whether a State may be one of these Rows.

@@ -3,6 +3,7 @@ package sequence_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/podrunner/runner/plugins/processor-sanitize/internal/sequence"
@@ -77,6 +78,42 @@ func TestAgainstTheOracle(t *testing.T) {
 			if length > 0 && x.Valid(sequence.State{Node: s.Node, Length: 100}) || x.Valid(sequence.State{Node: 1000, Length: 1}) {
 				t.Fatalf("rows %q: a wrong state is valid", texts)
 			}
+		}
+	}
+}
+
+// TestFindAgainstTheOracle: of a text those lines are found that stand in a row of enough bytes.
+func TestFindAgainstTheOracle(t *testing.T) {
+	for seed := range uint64(3000) {
+		r := rand.New(rand.NewPCG(seed, 13))
+		text := func(n int) (s string) {
+			for range n {
+				s += string("abAB."[r.IntN(5)])
+			}
+			return s
+		}
+		x, list := rows(text(r.IntN(9)), text(r.IntN(9)))
+		var log [][]byte
+		var want []bool
+		for _, c := range text(20) {
+			log, want = append(log, lineOf(c)), append(want, false)
+			if length, size := oracle(list, log); size >= sequence.MinBytes {
+				for i := len(log) - length; i < len(log); i++ {
+					want[i] = len(log[i]) > 0
+				}
+			}
+		}
+		joined := bytes.Join(log, []byte(" \r\n "))
+		got := make([]bool, len(log))
+		for _, s := range x.Find(nil, joined) {
+			i := bytes.Count(joined[:s.Start], []byte("\n"))
+			if got[i] || !bytes.Equal(joined[s.Start:s.End], log[i]) {
+				t.Fatalf("rows %q, log %q: span %+v of line %d", list, log, s, i)
+			}
+			got[i] = true
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("rows %q, log %q: got %v, want %v", list, log, got, want)
 		}
 	}
 }
