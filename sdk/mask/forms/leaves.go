@@ -13,8 +13,9 @@ import (
 const maxDepth = 4
 
 // Leaves returns the secrets that stand in a text that has a structure: strings of JSON under keys that look sensitive,
-// values of such keys in lines like KEY=value and key: value, and passwords of URLs. A leaf may have several lines. The
-// same text always has the same leaves, in the same order.
+// values of such keys in lines like KEY=value and key: value, also of several with ";" between them, passwords of URLs,
+// and what a header Authorization has behind its scheme. A leaf may have several lines. The same text always has the same
+// leaves, in the same order.
 func Leaves(text []byte) [][]byte {
 	var l leaves
 	l.text(string(text), 0)
@@ -24,7 +25,11 @@ func Leaves(text []byte) [][]byte {
 // leaves gathers them.
 type leaves [][]byte
 
-func (l *leaves) add(leaf string) { *l = append(*l, bytes.TrimSpace([]byte(leaf))) }
+func (l *leaves) add(list ...string) {
+	for _, leaf := range list {
+		*l = append(*l, bytes.TrimSpace([]byte(leaf)))
+	}
+}
 
 // text adds the leaves of a text of any structure.
 func (l *leaves) text(text string, depth int) {
@@ -37,31 +42,52 @@ func (l *leaves) text(text string, depth int) {
 		l.json(value, depth == 0 && text[0] == '"', false, depth)
 		return
 	}
-	if !strings.Contains(text, "\n") {
-		for _, password := range Passwords(text) {
-			l.add(password)
-		}
-		return
+	if m := header.FindStringSubmatch(text); m != nil {
+		l.add(m[1])
 	}
 	for line := range strings.Lines(text) {
-		if m := assignment.FindStringSubmatch(line); m != nil {
-			l.assigned(m[1], m[2], depth)
+		// A connection string has several of them in a line.
+		for _, pair := range slices.Compact(append([]string{line}, strings.Split(line, ";")...)) {
+			if m := assignment.FindStringSubmatch(pair); m != nil {
+				l.assigned(m[1], m[2], depth)
+			}
 		}
+	}
+	l.passwords(text)
+}
+
+// header is the value of a header Authorization of HTTP.
+var header = regexp.MustCompile(`^(?i:bearer|basic|token) +(\S+)$`)
+
+// passwords adds those of a URL, or of each of a list of URLs.
+func (l *leaves) passwords(text string) {
+	if !strings.Contains(text, "\n") {
+		l.add(Passwords(text)...) // it may hold what else separates URLs
+	}
+	for _, url := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
+		l.add(Passwords(url)...)
 	}
 }
 
-// assignment is a line of a file of environment variables, of YAML, of an INI or a properties file.
-var assignment = regexp.MustCompile(`^\s*(?:- +)?(?:export +)?["']?([A-Za-z0-9_.-]+)["']?\s*[:=]\s*(\S.*?)\s*$`)
+// assignment is a line of a file of environment variables, of YAML, of an INI, a properties or an npmrc file.
+var assignment = regexp.MustCompile(
+	`^\s*(?:- +)?(?:export +)?(?://\S+:)?["']?([A-Za-z0-9_.-]+)["']?\s*[:=]\s*(\S.*?)\s*$`)
 
-// assigned adds what stands behind a key in a line.
-func (l *leaves) assigned(key, value string, depth int) {
-	if inner, ok := Unquoted([]byte(value)); ok {
-		value = string(inner)
+// comment is what may stand behind a value in a line.
+var comment = regexp.MustCompile(`\s+(?:#|//).*$`)
+
+// assigned adds what stands behind a key in a line: with and without what looks like a comment, as either may be meant.
+func (l *leaves) assigned(key, line string, depth int) {
+	sensitive, _ := judge(key, false)
+	for _, value := range slices.Compact([]string{line, comment.ReplaceAllString(line, "")}) {
+		if inner, ok := Unquoted([]byte(strings.TrimRight(value, ",;"))); ok {
+			value = string(inner)
+		}
+		if sensitive {
+			l.add(value)
+		}
+		l.text(value, depth+1)
 	}
-	if sensitive, _ := judge(key, false); sensitive {
-		l.add(value)
-	}
-	l.text(value, depth+1)
 }
 
 // json adds the strings of a value of JSON. sensitive says that the key that it stands under looks so, inherited that it
