@@ -21,7 +21,7 @@ const (
 	Shell
 	// JSON: in a JSON string, also one in another one.
 	JSON
-	// Quoted: in a string literal of Go, Python and their like, and in CSV, SQL and make.
+	// Quoted: in a string literal of Go, Python and their like, and in Java's properties, CSV, SQL and make.
 	Quoted
 	// Percent: in a URL or a form.
 	Percent
@@ -150,7 +150,7 @@ func (e *emitter) emitEach(text string, write ...func(string) string) (added []s
 // emitNested adds what texts look like in a string of another text: a log in JSON, an error that quotes them.
 func (e *emitter) emitNested(texts []string) {
 	for _, text := range texts {
-		e.emitEach(text, goQuoted, hclogQuoted, jsonPlain.write, jsonGo.write, pythonSingle)
+		e.emitEach(text, goQuoted, hclogQuoted, jsonPlain.write, jsonGo.write, jsonASCII.write, pythonSingle)
 	}
 }
 

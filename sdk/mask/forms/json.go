@@ -30,13 +30,15 @@ var (
 	jsonGo = jsonStyle{escape: htmlEscape}
 	// jsonSlash is what PHP writes without escapes of Unicode, and org.json.
 	jsonSlash = jsonStyle{slash: true}
+	// jsonASCII is what Python writes, and jq -a.
+	jsonASCII = jsonStyle{ascii: true}
 )
 
 // jsonStyles are those of encoders in wide use.
 var jsonStyles = []jsonStyle{
 	jsonPlain,
 	jsonGo,
-	{ascii: true},                   // Python, and jq -a
+	jsonASCII,
 	{ascii: true, surrogates: true}, // Python, of what is not UTF-8
 	{ascii: true, slash: true},      // PHP
 	jsonSlash,

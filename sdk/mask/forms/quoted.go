@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// quoted writes text as the inside of a string literal, and with the characters doubled that formats double.
+// quoted writes text as the inside of a string literal, as the value of a property, and with the characters doubled that formats double.
 func quoted(e *emitter, text string) {
 	e.emitNested(e.emitEach(text,
 		goQuoted, hclogQuoted, goASCII,
@@ -20,11 +20,36 @@ func quoted(e *emitter, text string) {
 		func(s string) string { return withBackslash(s, `'`) },
 		func(s string) string { return withBackslash(s, `\`) },
 		func(s string) string { return withBackslash(s, `"'\`) },
+		func(s string) string { return property(s, false) },
+		func(s string) string { return property(s, true) },
 	))
 	// YAML and SQL, CSV, make, and what formats with percent signs.
 	for _, c := range []string{"'", `"`, "$", "%"} {
 		e.emitNested(e.emitEach(text, func(s string) string { return strings.ReplaceAll(s, c, c+c) }))
 	}
+}
+
+// property is what Java writes as the value of a property, to a stream in ASCII.
+func property(s string, ascii bool) string {
+	return rewrite(s, func(c rune, raw string) string {
+		switch {
+		case c == invalid:
+			return raw
+		case strings.ContainsRune(`=:#!\`, c):
+			return `\` + raw
+		case c == '\t':
+			return `\t`
+		case c == '\n':
+			return `\n`
+		case c == '\r':
+			return `\r`
+		case c == '\f':
+			return `\f`
+		case ascii && (c < ' ' || c > '~'):
+			return upperEscapes(unicodeEscape(c))
+		}
+		return raw
+	})
 }
 
 // inside returns what is between quotes.
