@@ -105,6 +105,7 @@ func TestHas(t *testing.T) {
 		want       []string
 	}{
 		{"printf %q", "s p&c|e d1", forms.Shell, []string{`s\ p\&c\|e\ d1`}},
+		{"git's trace", "it's a!b", forms.Shell, []string{`it'\''s a'\!'b`}},
 		{"words under set -x", "it's a$b cd", forms.Shell, []string{`it'\''s' 'a$b' cd`, `it'"'"'s' 'a$b' cd`}},
 		{"a shell in Python's JSON", "it's ü", forms.Shell, []string{`it'\\''s \u00fc`, `it'\"'\"'s \u00fc`}},
 		{"control characters", "a\tb\x1bc'ü", forms.Shell, []string{`a\tb\Ec\'ü`, `a\tb\Ec\'\303\274`}},
@@ -116,8 +117,10 @@ func TestHas(t *testing.T) {
 		{".NET", `a"b+c`, forms.JSON, []string{`a\u0022b\u002Bc`}},
 		{"Go", "a\x01\"ü", forms.Quoted, []string{`a\x01\"ü`, `a\x01\"\u00fc`}},
 		{"Python", "a'\xc3\xbc\n", forms.Quoted, []string{`a\'ü\n`, `a'\xfc\n`, `a'\xc3\xbc\n`}},
+		{"YAML", "a\x01\x1b\"\\\u00a0ü€😀\x7f", forms.Quoted, []string{"a\\x01\\e\\\"\\\\\u00a0ü€\\U0001F600\\x7F", `a\x01\e\"\\\_\xFC\u20AC\U0001F600\x7F`}},
 		{"Java's properties", "p:s#w=r!é\\ x\t\x7f😀", forms.Quoted, []string{"p\\:s\\#w\\=r\\!é\\\\ x\\t\x7f😀", `p\:s\#w\=r\!\u00E9\\ x\t\u007F\uD83D\uDE00`}},
 		{"doubled", `a'b"c$d%e`, forms.Quoted, []string{`a''b"c$d%e`, `a'b""c$d%e`, `a'b"c$$d%e`, `a'b"c$d%%e`}},
+		{"a browser's URLs", "it's/a+b c#d==", forms.Percent, []string{"it%27s/a+b%20c%23d==", "it's%2Fa+b%20c%23d%3D%3D", "it's/a+b%20c#d=="}},
 		{"numbers", "a<ü", forms.XML, []string{"a&lt;&#252;", "a&lt;&#xfc;", "a&lt;&#xFC;", "a&#60;&#252;", "a&#x3C;&#xFC;", `a\u0026lt;ü`}},
 		{"wrapped base64", strings.Repeat("a", 60), forms.Wrapped, []string{
 			strings.Repeat("YWFh", 19), strings.Repeat("YWFh", 16), strings.Repeat("YWFh", 4) + "=",

@@ -28,6 +28,9 @@ var percentStyles = []percentStyle{
 	{keep: ";/?:@&=+$,#!'()*"},           // encodeURI
 	{keep: "!$%&'()*+,/:;=@[\\]|"},       // a path in a browser
 	{keep: "/!$&()*+,:;=@?'[]\\|^{}`%"},  // a query in a browser
+	{keep: "/!$&()*+,:;=@?[]\\|^{}`%"},   // the same, of http and https
+	{keep: "!$%&'()*+,"},                 // a user name or password there
+	{keep: "/!#$%&'()*+,:;=?@[\\]^{|}"},  // a fragment there
 }
 
 // percent writes text as part of a URL or of a form, also twice, as part of a URL in a URL.

@@ -20,6 +20,7 @@ func quoted(e *emitter, text string) {
 		func(s string) string { return withBackslash(s, `'`) },
 		func(s string) string { return withBackslash(s, `\`) },
 		func(s string) string { return withBackslash(s, `"'\`) },
+		yamlQuoted, yamlASCII,
 		func(s string) string { return property(s, false) },
 		func(s string) string { return property(s, true) },
 	))
@@ -27,6 +28,37 @@ func quoted(e *emitter, text string) {
 	for _, c := range []string{"'", `"`, "$", "%"} {
 		e.emitNested(e.emitEach(text, func(s string) string { return strings.ReplaceAll(s, c, c+c) }))
 	}
+}
+
+// yamlQuoted is the inside of double quotes of YAML as Go and kubectl write it, yamlASCII as Python does. They put a text
+// into such when it has characters that are not to be printed; what is not in the basic plane counts as that.
+func yamlQuoted(s string) string { return yaml(s, 0xffff) }
+
+func yamlASCII(s string) string { return yaml(s, '~') }
+
+// yamlEscapes are the short ones.
+var yamlEscapes = map[rune]string{
+	0: `\0`, '\a': `\a`, '\b': `\b`, '\t': `\t`, '\n': `\n`, '\v': `\v`, '\f': `\f`, '\r': `\r`, 0x1b: `\e`, '"': `\"`, '\\': `\\`,
+	0x85: `\N`, 0xa0: `\_`, 0x2028: `\L`, 0x2029: `\P`,
+}
+
+// yaml escapes what is not to be printed, and all after a character.
+func yaml(s string, last rune) string {
+	return rewrite(s, func(c rune, raw string) string {
+		switch escape, ok := yamlEscapes[c]; {
+		case ok && (c != 0xa0 || c > last):
+			return escape
+		case c == invalid:
+			return raw
+		case c >= ' ' && c <= last && c != 0x7f && (c <= '~' || c > 0x9f && c != '\ufeff'):
+			return raw
+		case c <= 0xff:
+			return fmt.Sprintf(`\x%02X`, c)
+		case c <= 0xffff:
+			return fmt.Sprintf(`\u%04X`, c)
+		}
+		return fmt.Sprintf(`\U%08X`, c)
+	})
 }
 
 // property is what Java writes as the value of a property, to a stream in ASCII.

@@ -10,7 +10,7 @@ import (
 // part of a form.
 func shell(e *emitter, text string) {
 	e.emitNested(e.emitEach(text,
-		singleQuoted, almquistQuoted, grouped, backslashed, doubleQuoted,
+		singleQuoted, gitQuoted, almquistQuoted, grouped, backslashed, doubleQuoted,
 		func(s string) string { return ansiQuoted(s, false) },
 		func(s string) string { return ansiQuoted(s, true) },
 		func(s string) string { return inWords(s, bashWord) },
@@ -24,6 +24,9 @@ func shell(e *emitter, text string) {
 
 // singleQuoted is what bash prints under set -x and for ${X@Q}.
 func singleQuoted(s string) string { return strings.ReplaceAll(s, `'`, `'\''`) }
+
+// gitQuoted is what git prints of commands with GIT_TRACE: csh would take an exclamation mark for a word of history.
+func gitQuoted(s string) string { return strings.ReplaceAll(singleQuoted(s), `!`, `'\!'`) }
 
 // almquistQuoted is what Python's shlex.quote returns.
 func almquistQuoted(s string) string { return strings.ReplaceAll(s, `'`, `'"'"'`) }
