@@ -6,7 +6,7 @@
 //	sdktest.AssertLines(t, result, "HELLO?")
 //
 // [Replay] does what core does after a crash, at every place where it can happen, and fails the test when the output
-// is not the same. [Validate] shows what a plugin finds wrong with a configuration.
+// is not the same. [Allocations] tells what a batch costs. [Validate] shows what a plugin finds wrong with a configuration.
 //
 // [Source] runs a job source, with the test in core's place: it grants credit, takes offers, and hands back logs and results.
 //
