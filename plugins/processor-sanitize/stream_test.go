@@ -209,6 +209,7 @@ func TestKeys(t *testing.T) {
 		{"text around it", lines("cat "+begin, "MIIB"), []string{"cat " + redact.Mask, redact.Mask}},
 		{"in one line", lines(`{"k":"`+begin+`\nMIIB\n`+end+`\n"}`, "MIIB"), []string{`{"k":"` + redact.Mask + `\n"}`, "MIIB"}},
 		{"in colours", lines("\x1b[32m"+begin+"\x1b[m", "\x1b[32mMI\x1b[1mIB\x1b[m", "\x1b[32m"+end+"\x1b[m", "MIIB"), []string{"\x1b[32m" + redact.Mask + "\x1b[m", "\x1b[32m" + redact.Mask + "\x1b[1m\x1b[m", "\x1b[32m" + redact.Mask + "\x1b[m", "MIIB"}},
+		{"in a list", lines("  '"+begin+"',", "  'MIIB',", "  '"+end+"'", "MIIB"), []string{"  '" + redact.Mask, "  " + redact.Mask, "  " + redact.Mask, "MIIB"}},
 		{"a search for one", lines("+ grep '"+begin+"' f", "error: none found"), []string{"+ grep '" + redact.Mask, "error: none found"}},
 		{"with no end", lines(begin, "MIIB", "an ordinary line", "MIIB"), []string{redact.Mask, redact.Mask, "an ordinary line", "MIIB"}},
 		{"the other stream", append(lines(begin), stderr("MIIB")), []string{redact.Mask, "MIIB"}},

@@ -152,8 +152,9 @@ func OpensKey(line []byte) bool {
 var headers = []string{"Proc-Type", "DEK-Info", "Version", "Comment", "Hash", "Charset", "MessageID"}
 
 // IsKeyBody reports whether a line, without white space around it, can be one of a private key after its first: base64, a
-// header, nothing, or its end, after which there are no more.
+// header, nothing, or its end, after which there are no more. It may be in quotes, and in a list.
 func IsKeyBody(line []byte) (body, last bool) {
+	line = bytes.Trim(line, `"',`)
 	if bytes.HasPrefix(line, pemEnd) {
 		return keyEnd.Match(line), true
 	}

@@ -69,7 +69,8 @@ func TestKeyOverLines(t *testing.T) {
 		}
 	}
 	for line, want := range map[string][2]bool{
-		"MIIEabc+/==": {true, false}, "": {true, false}, "Proc-Type: 4,ENCRYPTED": {true, false}, "Version: GnuPG v2": {true, false}, "Comment:": {true, false}, "error: none found": {false, true}, end: {true, true},
+		"MIIEabc+/==": {true, false}, "": {true, false}, "Proc-Type: 4,ENCRYPTED": {true, false}, "Version: GnuPG v2": {true, false}, "Comment:": {true, false}, "error: none found": {false, true},
+		`"MIIEabc+/==",`: {true, false}, "'" + end + "'": {true, true}, `"an ordinary line",`: {false, true}, end: {true, true},
 		"an ordinary line": {false, true}, "-----END CERTIFICATE-----": {false, true},
 	} {
 		if body, last := detect.IsKeyBody([]byte(line)); body != want[0] || last != want[1] {
