@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -69,8 +70,12 @@ func warn(ctx context.Context, selection *policy.Selection) {
 	}
 }
 
+// addRows adds rows as the lines of a log are looked at: without control sequences.
 func (m *masks) addRows(selection *policy.Selection) {
 	for _, lines := range selection.Sequences {
+		for i, line := range lines {
+			lines[i] = bytes.Clone(bytes.TrimSpace(m.lines.Plain(line)))
+		}
 		m.rows.Add(lines)
 	}
 }

@@ -47,6 +47,12 @@ func TestRowsOfShortLines(t *testing.T) {
 	}
 }
 
+func TestRowsWithColoursInTheValue(t *testing.T) {
+	job := jobWith("a\x1b[1mb12\x1b[m\ncd34")
+	run(t, job, sdktest.Lines("a\x1b[1mb12\x1b[m", "cd34", "x"), redact.Mask+"\x1b[1m\x1b[m", redact.Mask, "x")
+	run(t, job, sdktest.Lines("ab12", "cd34", "x"), redact.Mask, redact.Mask, "x")
+}
+
 func TestHeldLines(t *testing.T) {
 	job := jobWith("ab12\ncd34")
 	at := func(l sdktest.Line, ms int) sdktest.Line {
