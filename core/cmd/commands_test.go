@@ -244,8 +244,29 @@ func TestUsage(t *testing.T) {
 		"argument":        {"version", "x"},
 		"log-level":       {"--log-level", "loud", "version"},
 		"log-format":      {"--log-format", "xml", "version"},
+		"unknown-topic":   {"help", "validat"},
+		"subcommand":      {"plugins", "lst"},
+		"one-dash":        {"validate", "-jsn"},
+		"short-flag":      {"test", "-x", "-f", "job.yaml"},
+		"flag-is-command": {"--version"},
+		"no-value":        {"test", "-f"},
+		"no-number":       {"enqueue", "-f", "job.yaml", "--count", "many"},
+		"large-number":    {"enqueue", "-f", "job.yaml", "--count", "99999999999999999999"},
+		"no-truth":        {"validate", "--json=perhaps"},
+		"no-names":        {"run", "--pipeline", `a"b`},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, "usage-"+name, core(t, "", args...)) })
+	}
+}
+
+// TestVariableIsNamed: nobody looks for a slip on the command line when it is in the environment.
+func TestVariableIsNamed(t *testing.T) {
+	for name, value := range map[string]string{envLogLevel: "loud", envLogFormat: "xml"} {
+		inFolder(t, "")
+		t.Setenv(name, value)
+		if r := core(t, "", "version"); r.code != exitUsage || !strings.Contains(r.err, `"`+value+`" in the environment variable `+name) {
+			t.Errorf("%s: got %+v", name, r)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -28,8 +29,8 @@ func newFmt(a *app) *cobra.Command {
 			"Without a file it takes the one of --config; with - it reads standard input and prints the result.\n" +
 			"A file that does not parse is left alone: exit code 2. With --check nothing is written, and the exit\n" +
 			"code is 2 when a file is not formatted.",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return runFmt(a, flags, args)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runFmt(cmd.Context(), a, flags, args)
 		},
 	}
 	c.Flags().BoolVar(&flags.check, "check", false, "write nothing; exit with 2 when a file is not formatted")
@@ -38,13 +39,13 @@ func newFmt(a *app) *cobra.Command {
 	return c
 }
 
-func runFmt(a *app, flags fmtFlags, paths []string) error {
+func runFmt(ctx context.Context, a *app, flags fmtFlags, paths []string) error {
 	if len(paths) == 0 {
 		paths = []string{a.config}
 	}
 	code := exitSuccess
 	for _, path := range paths {
-		changed, err := fmtFile(a, flags, path)
+		changed, err := fmtFile(ctx, a, flags, path)
 		if err != nil {
 			return err
 		}
@@ -68,10 +69,10 @@ type fmtResult struct {
 }
 
 // fmtFile formats one file, or standard input.
-func fmtFile(a *app, flags fmtFlags, path string) (fmtResult, error) {
-	name, before, err := readSource(a, path)
+func fmtFile(ctx context.Context, a *app, flags fmtFlags, path string) (fmtResult, error) {
+	name, before, err := readSource(ctx, a, "configuration file", path)
 	if err != nil {
-		return fmtResult{}, usageError(err)
+		return fmtResult{}, err
 	}
 	if diags := config.CheckSyntax(name, before); diags.HasErrors() {
 		return fmtResult{diags: diags}, nil
@@ -111,20 +112,26 @@ func fmtStdin(a *app, flags fmtFlags, before, after []byte) error {
 	return err
 }
 
-// readSource reads a file of configuration, or standard input for "-", and returns its name for people.
-func readSource(a *app, path string) (name string, text []byte, err error) {
+// readSource reads a file of configuration, or standard input for "-", and returns its name for people. What is larger than
+// a configuration may be comes with one byte too many. what is as in open, and so are errors.
+func readSource(ctx context.Context, a *app, what, path string) (name string, text []byte, err error) {
+	name = path
 	if path == "-" {
-		text, err = io.ReadAll(io.LimitReader(a.in, config.MaxBytes+1))
-		if err != nil {
-			return "", nil, fmt.Errorf("reading standard input: %w", err)
-		}
-		return "<stdin>", text, nil
+		name = "<stdin>"
 	}
-	text, err = os.ReadFile(path)
+	in, err := a.open(ctx, what, path)
 	if err != nil {
-		return "", nil, fmt.Errorf("reading the configuration: %w", err)
+		return "", nil, err
 	}
-	return path, text, nil
+	defer in.Close() //nolint:errcheck // it was only read
+	text, err = io.ReadAll(io.LimitReader(in, config.MaxBytes+1))
+	switch {
+	case ctx.Err() != nil:
+		return "", nil, errInterrupted
+	case err != nil:
+		return "", nil, usageError(fmt.Errorf("read the %s: %w", what, err))
+	}
+	return name, text, nil
 }
 
 // replaceFile puts a new text in the place of a file's, whole or not at all. The mode stays; a symbolic link stays one.

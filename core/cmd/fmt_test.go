@@ -29,6 +29,8 @@ func TestFmt(t *testing.T) {
 		"stdin-check": {[]string{"fmt", "-check", "-"}, unformatted, unformatted},
 		"stdin-bad":   {[]string{"fmt", "-"}, "runner {", unformatted},
 		"missing":     {[]string{"fmt", "none.hcl"}, "", unformatted},
+		"folder":      {[]string{"fmt", "plugins"}, "", unformatted},
+		"endless":     {[]string{"fmt", "/dev/zero"}, "", unformatted},
 		"two-files":   {[]string{"fmt", "bad.hcl", "runner.hcl"}, "", formatted},
 	} {
 		t.Run(name, func(t *testing.T) {

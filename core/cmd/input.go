@@ -47,7 +47,7 @@ func (a *app) open(ctx context.Context, what, path string) (io.ReadCloser, error
 		return nil, usageError(fmt.Errorf("there is no file %s: name the %s, or use - to read it from standard input", path, what))
 	}
 	if err != nil {
-		return nil, usageError(fmt.Errorf("%s: %w", what, err))
+		return nil, usageError(fmt.Errorf("read the %s: %w", what, err))
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {

@@ -1,10 +1,12 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,7 +44,7 @@ func newMigrate(a *app) *cobra.Command {
 			if cmd.Flags().Changed("config") {
 				return usageError(errors.New("migrate reads no configuration of core's: name the file of opslevel-runner with --from"))
 			}
-			return runMigrate(a, flags, args)
+			return runMigrate(cmd.Context(), a, flags, args)
 		},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
@@ -53,13 +55,13 @@ func newMigrate(a *app) *cobra.Command {
 		return err
 	})
 	c.Flags().StringVar(&flags.from, "from", "", "`file` of opslevel-runner, - for standard input (default: the one of --config behind --, or opslevel.yaml if it is there)")
-	c.Flags().StringVar(&flags.out, "out", "", "`file` to write; it must not exist (default: standard output)")
+	c.Flags().StringVar(&flags.out, "out", "", "`file` to write, - for standard output; it must not exist (default: standard output)")
 	c.Flags().BoolVar(&flags.force, "force", false, "write the file also when it exists")
 	c.Flags().BoolVar(&flags.env, "env", true, "look at which of opslevel-runner's variables are set in this environment")
 	return c
 }
 
-func runMigrate(a *app, flags migrateFlags, args []string) error {
+func runMigrate(ctx context.Context, a *app, flags migrateFlags, args []string) error {
 	in := migrate.Inputs{}
 	if flags.env {
 		in.Getenv = os.Getenv
@@ -70,8 +72,8 @@ func runMigrate(a *app, flags migrateFlags, args []string) error {
 			return usageError(err)
 		}
 	}
-	if in.File, err = a.seedFile(flags.from, in.Line); err != nil {
-		return usageError(err)
+	if in.File, err = a.seedFile(ctx, flags.from, in.Line); err != nil {
+		return err
 	}
 	text, diags := migrate.Migrate(in)
 	if err := a.fail(diags); err != nil {
@@ -81,7 +83,7 @@ func runMigrate(a *app, flags migrateFlags, args []string) error {
 }
 
 // seedFile reads the file of opslevel-runner; nil when none is named and none is there, which it took for an empty one.
-func (a *app) seedFile(from string, line *migrate.Line) (*diag.File, error) {
+func (a *app) seedFile(ctx context.Context, from string, line *migrate.Line) (*diag.File, error) {
 	path := from
 	if path == "" {
 		path = line.Config()
@@ -93,25 +95,32 @@ func (a *app) seedFile(from string, line *migrate.Line) (*diag.File, error) {
 	if !named {
 		path = seedConfig
 	}
-	name, text, err := readSource(a, path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-		return nil, nil
-	case errors.Is(err, fs.ErrNotExist) && from == "":
-		return nil, fmt.Errorf("there is no file %s, which --config names: name the one of opslevel-runner with --from, a copy of its ConfigMap perhaps, or leave --config out", path)
-	case err != nil:
+	if _, err := os.Stat(path); path != "-" && errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case !named:
+			return nil, nil
+		case from == "":
+			return nil, usageError(fmt.Errorf("there is no file %s, which --config names: name the one of opslevel-runner with --from, a copy of its ConfigMap perhaps, or leave --config out", path))
+		}
+	}
+	name, text, err := readSource(ctx, a, "configuration of opslevel-runner", path)
+	if err != nil {
 		return nil, err
-	case len(text) > config.MaxBytes:
-		return nil, fmt.Errorf("%s is larger than %d KiB: this is no configuration of opslevel-runner", name, config.MaxBytes>>10)
+	}
+	if len(text) > config.MaxBytes {
+		return nil, usageError(fmt.Errorf("%s is larger than %d KiB: this is no configuration of opslevel-runner", name, config.MaxBytes>>10))
 	}
 	return &diag.File{Name: name, Text: text}, nil
 }
 
 // writeMigrated writes the result. A file that is there stays as it is, unless it is to be replaced.
 func (a *app) writeMigrated(flags migrateFlags, text []byte) error {
-	if flags.out == "" {
+	if flags.out == "" || flags.out == "-" {
 		_, err := a.out.Write(text)
 		return err
+	}
+	if info, err := os.Stat(flags.out); err == nil && info.IsDir() {
+		return usageError(fmt.Errorf("%s is a folder: name the file to write, as in --out %s", flags.out, filepath.Join(flags.out, defaultConfig)))
 	}
 	f, err := os.OpenFile(flags.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {

@@ -47,6 +47,10 @@ func TestMigrate(t *testing.T) {
 		"line-unknown":    {args: []string{"migrate", "--", "run", "--mod=faktory"}},
 		"out":             {file: seedText, args: []string{"migrate", "--out", "runner.hcl"}},
 		"out-no-folder":   {file: seedText, args: []string{"migrate", "--out", "none/runner.hcl"}},
+		"out-folder":      {args: []string{"migrate", "--out", "plugins", "--force"}},
+		"out-stdout":      {args: []string{"migrate", "--out", "-"}},
+		"folder":          {args: []string{"migrate", "--from", "plugins"}},
+		"endless":         {args: []string{"migrate", "--from", "/dev/zero"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, "")

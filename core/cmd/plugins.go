@@ -17,7 +17,7 @@ func newPlugins(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugins",
 		Short: "Look at the plugins that there are",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.addSet(c)
@@ -44,7 +44,7 @@ func newPluginsList(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the plugins that core finds, with their versions, places and checksums",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
 				return listPlugins(cmd.Context(), a, host, asJSON)
@@ -79,6 +79,9 @@ func listPlugins(ctx context.Context, a *app, host *pluginhost.Host, asJSON bool
 		wg.Go(func() { list[i] = lookAt(ctx, host, f) })
 	}
 	wg.Wait()
+	if ctx.Err() != nil {
+		return errInterrupted // what is wrong with the plugins is that they were not waited for
+	}
 	if asJSON {
 		return writeJSON(a.out, list)
 	}
@@ -149,6 +152,9 @@ func newPluginsDescribe(a *app) *cobra.Command {
 
 func describePlugin(ctx context.Context, a *app, host *pluginhost.Host, name string, asJSON bool) error {
 	plugin, err := launchAny(ctx, host, name)
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
 	if pluginhost.IsConfiguration(err) {
 		return usageError(err)
 	}
@@ -179,7 +185,7 @@ func newPluginsVerify(a *app) *cobra.Command {
 		Short: "Compare the plugins with the checksums of the configuration",
 		Long: "Verify compares the program of each plugin that the configuration uses with the checksum in its plugin\n" +
 			"block. It starts none of them. Exit code 2 says that one differs or is missing.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return withHost(a, func(c *config.Config, host *pluginhost.Host) error {
 				return verifyPlugins(a, c, host)

@@ -88,9 +88,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	a := &app{streams: s}
 	root := newRoot(a)
 	root.SetArgs(doubleDashes(root, args))
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.started {
-		err = usageError(fmt.Errorf("%w\nRun 'core --help' for usage", err))
+		err = misused(c, err)
 	}
 	return a.report(err)
 }
@@ -133,6 +133,7 @@ func newRoot(a *app) *cobra.Command {
 		newPlugins(a),
 		newVersion(a),
 	)
+	addHelp(root)
 	return root
 }
 
@@ -147,7 +148,7 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	a.logFormatGiven = fromEnv(&a.logFormat, envLogFormat, flags.Changed("log-format"))
 
 	if hclog.LevelFromString(a.logLevel) == hclog.NoLevel {
-		return fmt.Errorf("unknown log level %q: use trace, debug, info, warn, error or off", a.logLevel)
+		return fmt.Errorf("unknown log level %q%s: use trace, debug, info, warn, error or off", a.logLevel, whence(envLogLevel, flags.Changed("log-level")))
 	}
 	if a.config == "" {
 		return errors.New("--config has no value: name the configuration file")
@@ -160,7 +161,7 @@ func (a *app) setUp(cmd *cobra.Command) error {
 		a.overrides = append(a.overrides, o)
 	}
 	if format := strings.ToLower(a.logFormat); format != "text" && format != "json" {
-		return fmt.Errorf("unknown log format %q: use text or json", a.logFormat)
+		return fmt.Errorf("unknown log format %q%s: use text or json", a.logFormat, whence(envLogFormat, flags.Changed("log-format")))
 	}
 	a.newLog()
 	return nil
@@ -198,4 +199,12 @@ func fromEnv(dst *string, name string, flagGiven bool) bool {
 		*dst = value
 	}
 	return value != ""
+}
+
+// whence names the variable that a value has come from, if it is not from the flag that everybody sees.
+func whence(name string, flagGiven bool) string {
+	if flagGiven {
+		return ""
+	}
+	return " in the environment variable " + name
 }

@@ -41,7 +41,7 @@ func newRun(a *app) *cobra.Command {
 			"Exit code 0 says that all jobs are over and reported, 1 that core was ended at once while jobs ran, or left jobs that it could\n" +
 			"not report, 2 that the command line or the configuration has to be mended, 3 that something that core rests on is broken.",
 		Example: "  core run\n  core run -c /etc/runner/runner.hcl --log-format json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), a, flags) },
 	}
 	a.addSet(c)

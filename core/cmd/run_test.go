@@ -40,7 +40,7 @@ func TestRunRefuses(t *testing.T) {
 		"broken configuration": {
 			"pipeline \"one\" {\n  concurrency = 0\n}\n", nil, exitUsage, "runner.hcl:2:17",
 		},
-		"argument": {one, []string{"x"}, exitUsage, "unknown command"},
+		"argument": {one, []string{"x"}, exitUsage, "run takes no arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, test.config, "outcome", "sanitize")

@@ -134,6 +134,8 @@ func TestInterrupted(t *testing.T) {
 	for name, args := range map[string][]string{
 		"job from a terminal that is silent": {"test", "-f", "-"},
 		"log from a pipe that stays open":    {"replay", "-"},
+		"configuration to be formatted":      {"fmt", "-"},
+		"configuration to be migrated":       {"migrate", "--from", "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, goodConfig, "outcome", "sanitize")
@@ -144,6 +146,22 @@ func TestInterrupted(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			in := &waited{Reader: silent, waits: cancel}
 			code := run(ctx, args, streams{in: in, out: &stdout, err: &stderr})
+			if want := "core: interrupted before it was done\n"; code != exitJobFailed || stdout.Len() > 0 || stderr.String() != want {
+				t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout.String(), stderr.String(), want)
+			}
+		})
+	}
+}
+
+// TestInterruptedAtTheStart ends commands that wait for plugins.
+func TestInterruptedAtTheStart(t *testing.T) {
+	for _, args := range [][]string{{"validate"}, {"validate", "-json"}, {"plugins", "list"}, {"plugins", "describe", "outcome"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			inFolder(t, goodConfig, "outcome", "sanitize")
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			var stdout, stderr bytes.Buffer
+			code := run(ctx, args, streams{in: strings.NewReader(""), out: &stdout, err: &stderr})
 			if want := "core: interrupted before it was done\n"; code != exitJobFailed || stdout.Len() > 0 || stderr.String() != want {
 				t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout.String(), stderr.String(), want)
 			}

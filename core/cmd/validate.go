@@ -19,7 +19,7 @@ func newValidate(a *app) *cobra.Command {
 		Long: "Validate reads the configuration, starts every plugin that it uses and lets each check what is meant\n" +
 			"for it. It runs no job and reaches no remote system. Exit code 2 says that the configuration has to be\n" +
 			"mended, 3 that a plugin is broken.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runValidate(cmd.Context(), a, asJSON)
 		},
@@ -69,6 +69,9 @@ func checkAll(ctx context.Context, a *app) (c *config.Config, diags diag.Diagnos
 	}
 	defer a.closeHost(host)
 	more, broken := assembly.Check(ctx, host, c)
+	if ctx.Err() != nil {
+		return nil, nil, nil, errInterrupted // what the plugins have failed of is no news
+	}
 	diags = append(diags, more...)
 	return c, append(diags, c.CheckLocals()...), broken, nil
 }
