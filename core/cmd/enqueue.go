@@ -45,7 +45,7 @@ func newEnqueue(a *app) *cobra.Command {
 	a.addSet(c)
 	c.Flags().StringVarP(&flags.file, "file", "f", "", "job `file`, - for standard input")
 	c.Flags().StringVar(&flags.pipeline, "pipeline", "", "`name` of the pipeline (default: the only one, or the one called \"default\")")
-	c.Flags().IntVar(&flags.count, "count", 1, "push the job this many times")
+	c.Flags().IntVar(&flags.count, "count", 1, "`number` of times to push the job")
 	return c
 }
 

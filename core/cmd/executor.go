@@ -32,7 +32,7 @@ type executorFlags struct {
 }
 
 func (f *executorFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.executor, "executor", "", "where to run the job: "+strings.Join(config.Executors, ", ")+" (default: as the pipeline says)")
+	c.Flags().StringVar(&f.executor, "executor", "", "`name` of what runs the job: "+strings.Join(config.Executors, ", ")+" (default: as the pipeline says)")
 	c.Flags().StringVar(&f.context, "context", "", "`name` of the kubeconfig's context (default: as the pipeline says, or the current one)")
 	c.Flags().StringVarP(&f.namespace, "namespace", "n", "", "`name` of the namespace to run the job in (default: as the pipeline says, or the context's)")
 	c.Flags().BoolVar(&f.keep, "keep", false, "leave the job's pod when it is over, and say how to look at it")

@@ -3,6 +3,9 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
 )
 
 // The exit codes of core.
@@ -47,6 +50,9 @@ func silent(code int) error {
 	return &exitError{code: code}
 }
 
+// errNobodyReads stands for a broken pipe, a word of the system's that does not say whose pipe it is.
+var errNobodyReads = errors.New("whoever read the output has left, so not all of it was written")
+
 // report prints an error of a command and returns the exit code. An error that has no code of its own is one of
 // infrastructure: what users can mend is marked where it is found.
 func (a *app) report(err error) int {
@@ -60,6 +66,10 @@ func (a *app) report(err error) int {
 			return exit.code
 		}
 		code = exit.code
+	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) && failed.Path == os.Stdout.Name() && errors.Is(failed, syscall.EPIPE) {
+		err = errNobodyReads
 	}
 	// When this can't be written, there is nobody to tell.
 	_, _ = fmt.Fprintf(a.redact.Writer(a.err), "core: %v\n", err)

@@ -133,7 +133,7 @@ func newRoot(a *app) *cobra.Command {
 		newPlugins(a),
 		newVersion(a),
 	)
-	addHelp(root)
+	refuseUnknown(root)
 	return root
 }
 

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -164,6 +167,30 @@ func TestInterruptedAtTheStart(t *testing.T) {
 			code := run(ctx, args, streams{in: strings.NewReader(""), out: &stdout, err: &stderr})
 			if want := "core: interrupted before it was done\n"; code != exitJobFailed || stdout.Len() > 0 || stderr.String() != want {
 				t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout.String(), stderr.String(), want)
+			}
+		})
+	}
+}
+
+// TestNobodyReads: behind `head` nobody knows what a broken pipe is.
+func TestNobodyReads(t *testing.T) {
+	for name, args := range map[string][]string{"version": {"version"}, "lines": {"replay", "-"}, "events": {"replay", "--output", "json", "-"}} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, goodConfig, "outcome", "sanitize")
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fd, err := syscall.Dup(int(writer.Fd()))
+			if err := errors.Join(err, reader.Close(), writer.Close()); err != nil {
+				t.Fatal(err)
+			}
+			stdout := os.NewFile(uintptr(fd), os.Stdout.Name())
+			defer func() { _ = stdout.Close() }()
+			var stderr bytes.Buffer
+			code := run(t.Context(), args, streams{in: strings.NewReader("a line\n"), out: stdout, err: &stderr})
+			if want := "core: " + errNobodyReads.Error() + "\n"; code != exitInfrastructure || stderr.String() != want {
+				t.Errorf("exit code %d, stderr %q, want %q", code, stderr.String(), want)
 			}
 		})
 	}

@@ -87,15 +87,20 @@ func noArgs(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q.%s There are: %s", args[0], c.CommandPath(), suggest.Hint(args[0], names), strings.Join(names, ", "))
 }
 
-// addHelp gives core the command help, which cobra has succeed for commands that do not exist.
-func addHelp(root *cobra.Command) {
+// refuseUnknown has the commands help and completion, which are cobra's own, fail for what there is not.
+func refuseUnknown(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
-		if c.Name() == "help" {
+		switch c.Name() {
+		case "help":
 			c.Args = func(_ *cobra.Command, args []string) error {
 				_, _, err := root.Find(args)
 				return err
 			}
+		case "completion":
+			// Only what can be run has its arguments looked at.
+			c.Args, c.RunE = noArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -82,6 +83,9 @@ func unreadable(file *diag.File, err error) diag.Diagnostic {
 		Summary: "Configuration not readable",
 		Detail:  fmt.Sprintf("The configuration file could not be read: %v.", withoutPath(err)),
 		Range:   diag.Range{File: file},
+	}
+	if errors.Is(err, syscall.EISDIR) {
+		d.Detail = fmt.Sprintf("%s is a folder. Name the configuration file itself with --config or RUNNER_CONFIG.", file.Name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		d.Summary = "No configuration file"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -43,6 +44,9 @@ func Load(path string, stdin io.Reader) (*Job, diag.Diagnostics) {
 		err = pathErr.Err
 	}
 	d.Detail = fmt.Sprintf("The job file could not be read: %v.", err)
+	if errors.Is(err, syscall.EISDIR) {
+		d.Detail = fmt.Sprintf("%s is a folder. Name the job file itself with -f.", path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		d.Summary = "No job file"
 		d.Detail = fmt.Sprintf("There is no file %s. Name the job file with -f, or use -f - to read it from standard input.", path)

@@ -46,7 +46,7 @@ func (a *access) String() string {
 
 // noClusterAdvice is what to do when there is none.
 const noClusterAdvice = "Name a kubeconfig with KUBECONFIG, or have a real cluster on this machine with `make cluster`;" +
-	" with --executor local a job runs on this machine with no cluster"
+	" a pipeline with executor = \"local\", or one command with --set executor=local, runs jobs on this machine with no cluster"
 
 // findAccess finds the cluster by the usual rules: the kubeconfig that the settings name, KUBECONFIG, ~/.kube/config, the
 // service account of the pod that core runs in.
