@@ -115,6 +115,7 @@ func TestExplain(t *testing.T) {
 		"panic-batch":  "exited with code 2: panic: a test's panic in a batch",
 		"panic-finish": "exited with code 2: panic: a test's panic in Finish",
 		"error-batch":  "answered to Process with an error: Internal: a test's error",
+		"plain-batch":  "answered to Process with an error: a test's error",
 		"error-open":   "answered to Process with an error: Internal: a test's error",
 		"nonsense-ack": "protocol error: it acknowledged record 1001, which is not the last of a batch that waits for it",
 		"end-batch":    "protocol error: it ended the stream before it sent Finished",

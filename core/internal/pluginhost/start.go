@@ -245,8 +245,13 @@ func broken(err error) bool {
 	}
 }
 
-// cleanStatus returns the text of a status, which is the plugin's, fit for people.
+// cleanStatus returns the text of a status, which is the plugin's, fit for people. Unknown is the code of an error that was
+// given none, and would be read as "unknown error".
 func (c *Connection) cleanStatus(err error) error {
 	text := status.Convert(err).Message()
-	return fmt.Errorf("%s: %s", status.Code(err), printable(shorten(string(c.redact([]byte(shorten(text, maxLine)))), 2000)))
+	text = printable(shorten(string(c.redact([]byte(shorten(text, maxLine)))), 2000))
+	if code := status.Code(err); code != codes.Unknown {
+		return fmt.Errorf("%s: %s", code, text)
+	}
+	return errors.New(text)
 }

@@ -28,7 +28,7 @@ import (
 //	backward-ack   acknowledges what it has acknowledged before
 //	bad-edits      edits bytes that a record does not have
 //	bad-columns    sends edits whose columns do not fit together
-//	error-batch    ends the stream with an error
+//	error-batch    ends the stream with an error; plain-batch with one that has no code
 //	end-batch      ends the stream with OK in the middle of the job
 //	hang-open      never answers to Open; error-open answers with an error
 //	panic-finish, hang-finish, end-finish: at Finish panics, never answers, ends without Finished
@@ -119,6 +119,8 @@ func (j *job) fault(batch *pluginv1.Batch, result *pluginv1.Result) error {
 		exit(5, "leaving in a batch")
 	case "hang-batch":
 		return j.hang()
+	case "plain-batch":
+		return errors.New("a test's error")
 	case "error-batch":
 		return errTest
 	case "end-batch":
