@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,7 +39,10 @@ func enqueue(ctx context.Context, call sdk.CommandCall) int {
 		flags.StringVar(&file, name, ".", "`file` with the job, YAML or JSON; - reads standard input, . is "+dotFile)
 	}
 	count := flags.Int("count", 1, "push the job this many times, each with an id of its own")
-	if err := flags.Parse(call.Args); err != nil {
+	switch err := flags.Parse(call.Args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return exitUsage
 	}
 	failed := func(code int, format string, args ...any) int {
@@ -81,23 +85,27 @@ func readJob(file string, stdin io.Reader) (*jobfile.Job, error) {
 	case ".":
 		name = dotFile
 	}
-	f, err := os.Open(name)
+	data, err := readFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the job: %w; name its file with -f, or use -f - to read it from standard input", err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
-	data, err := io.ReadAll(io.LimitReader(f, jobfile.MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the job: %w", err)
-	}
 	return jobfile.Parse(name, data)
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	return io.ReadAll(io.LimitReader(f, jobfile.MaxBytes+1))
 }
 
 // pushAll pushes a job count times, over one connection, which is not that of a worker, and prints the ids.
 func pushAll(ctx context.Context, c *config, job *jobfile.Job, count int, out io.Writer) error {
 	conn, err := faktory.Dial(ctx, c.server, faktory.Worker{Labels: c.Labels})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; the server is that of `url` in runner.hcl, or of FAKTORY_URL", err)
 	}
 	defer conn.Close() //nolint:errcheck // all has been answered
 	for n := 1; n <= count; n++ {

@@ -52,6 +52,7 @@ func TestEnqueue(t *testing.T) {
 		{"it expires", "type: t\nargs: [a]\nexpires_in: 60\n", nil, 0, []string{`"expires_at":"` + time.Now().UTC().Format("2006")}},
 		{"a date stays text", "type: t\nargs: [2026-01-31, 2026-01-31T10:00:00Z]\n", nil, 0, []string{`["2026-01-31","2026-01-31T10:00:00Z"]`}},
 		{"several", "type: t\nargs: [{id: x}]\n", []string{"--count", "3"}, 0, []string{`"opslevel-runner-job-id":"x-1"`, `"opslevel-runner-job-id":"x-3"`}},
+		{"a folder", "", []string{"-f", "testdata"}, 2, []string{"read testdata: is a directory; name its file with -f"}},
 		{"an unknown key", "type: t\nargs: []\nretris: 3\n", nil, 2, []string{`<stdin>:3:1: unknown key "retris". Did you mean "retries"?`}},
 		{"a key twice", "type: t\nargs: []\nreserve_for: 60\nreservefor: 61\n", nil, 2, []string{`<stdin>:4:1: "reserve_for" is given already, at line 3`}},
 		{"wrong values", "type: t\nargs: {}\nretries: x\nat: noon\nunique_until: never\nreserve_for: 90000\n", nil, 2, []string{
@@ -117,6 +118,13 @@ func TestEnqueueReadsJobYAML(t *testing.T) {
 	}
 }
 
+func TestEnqueueHelp(t *testing.T) {
+	code, stdout, stderr := enqueueWith(t, "tcp://127.0.0.1:1", "", "--help")
+	if code != 0 || stdout != "" || !strings.Contains(stderr, "-count") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestEnqueueSaysWhyItFails(t *testing.T) {
 	refusing := newFake(t, func(verb, _ string) string {
 		if verb == "PUSH" {
@@ -127,7 +135,7 @@ func TestEnqueueSaysWhyItFails(t *testing.T) {
 	if code, _, stderr := enqueueWith(t, refusing.url(), "type: t\nargs: []\n"); code != 3 || !strings.Contains(stderr, "push a job: NOTUNIQUE") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, _, stderr := enqueueWith(t, "tcp://:topsecret@127.0.0.1:1", "type: t\nargs: []\n"); code != 3 || !strings.Contains(stderr, "connect to Faktory at 127.0.0.1:1") || strings.Contains(stderr, "topsecret") {
+	if code, _, stderr := enqueueWith(t, "tcp://:topsecret@127.0.0.1:1", "type: t\nargs: []\n"); code != 3 || !strings.Contains(stderr, "connect to Faktory at 127.0.0.1:1") || !strings.Contains(stderr, "or of FAKTORY_URL") || strings.Contains(stderr, "topsecret") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if code, _, stderr := enqueueWith(t, "http://:topsecret@x", "type: t\nargs: []\n"); code != 2 || !strings.Contains(stderr, "the variable FAKTORY_URL") || strings.Contains(stderr, "topsecret") {
