@@ -75,8 +75,11 @@ type service struct {
 }
 
 func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
-	if s.mode == "hang-describe" {
+	switch s.mode {
+	case "hang-describe":
 		select {}
+	case "stdout-fed":
+		go feedStdout() // behind the handshake: one with so much before it is none
 	}
 	out := &pluginv1.DescribeResponse{
 		Name: s.mode, Version: "1.2.3", Description: "A plugin for tests.",

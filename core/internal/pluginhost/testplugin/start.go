@@ -39,9 +39,8 @@ var startModes = map[string]func(){
 			stderr("after the long line on stdout")
 		}()
 	},
-	"garbage":    func() { fmt.Print("Loading…\n1|2|3\n\x00\xff\x1b[2J|||||\nready?\n") },
-	"flood":      func() { flood(20000) },
-	"stdout-fed": func() { go feedStdout() },
+	"garbage": func() { fmt.Print("Loading…\n1|2|3\n\x00\xff\x1b[2J|||||\nready?\n") },
+	"flood":   func() { flood(20000) },
 
 	// Families.
 	"grandchild":         func() { spawn(false) },
