@@ -2,9 +2,11 @@ package kubernetes
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/record"
 )
 
@@ -50,4 +52,34 @@ func records(b *record.Batch) (list []record.Record) {
 		list = append(list, r)
 	}
 	return list
+}
+
+// TestResultWhileTheEndIsDelivered: what is delivered last is acknowledged while the result is asked for. An acknowledgement
+// starts the note about it, for which it takes the run's lock, while it holds that of the place.
+func TestResultWhileTheEndIsDelivered(t *testing.T) {
+	r := runOf(t, executorOf(t, cluster(t), nil))
+	close(r.supervised)
+	r.conclude(executor.Lost("x"))
+	r.place.mu.Lock()
+	got := make(chan error, 1)
+	go func() {
+		_, err := r.Result(t.Context())
+		got <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // the result is waited for by then
+	noted := make(chan struct{})
+	go func() {
+		r.start(func() {})
+		close(noted)
+	}()
+	select {
+	case <-noted:
+	case <-time.After(5 * time.Second):
+		t.Error("the acknowledgement and the result wait for each other")
+	}
+	r.place.mu.Unlock()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	<-noted
 }

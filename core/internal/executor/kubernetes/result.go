@@ -25,10 +25,11 @@ const (
 // Result implements executor.Run.
 func (r *run) Result(ctx context.Context) (executor.Result, error) {
 	res, err := r.judge(ctx)
+	hole := r.Missing() // it takes the lock that an Ack holds while it takes r.mu
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	res.Kept = r.kept
-	if hole := r.Missing(); hole.Records > 0 {
+	if hole.Records > 0 {
 		res.Note = fmt.Sprintf("%d records of the job, behind the first %d, were delivered by another runner and are kept no longer:"+
 			" what processors remembered of them is lost", hole.Records, hole.After)
 	}

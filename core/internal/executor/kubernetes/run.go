@@ -49,6 +49,7 @@ type run struct {
 	drained context.Context
 	drain   context.CancelCauseFunc
 
+	// mu is taken last: nobody takes another lock of the run while they hold it.
 	mu sync.Mutex
 	// closed says that Close has begun: no more helpers are started.
 	closed  bool
