@@ -53,7 +53,7 @@ func (r *run) create(ctx context.Context) (*corev1.Pod, error) {
 		return nil, err
 	}
 	made, err := r.createPod(ctx, pod)
-	if err != nil || made.Annotations[annotationInstance] == r.e.instance {
+	if err != nil || made.Annotations[annotationInstance] == r.e.instance && !r.e.orphans.isDropped(made.Name) {
 		return made, err
 	}
 	return r.claim(ctx)
@@ -75,6 +75,7 @@ func (r *run) claim(ctx context.Context) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over the job's pod, which exists already: %w", err)
 	}
+	r.e.orphans.has(pod.Name)
 	r.found(pod)
 	return pod, nil
 }

@@ -301,7 +301,11 @@ func (o *orphans) drop(name string) {
 	o.dropped[name] = true
 }
 
+// isDropped tells whether it has, and has not got hold of the pod since.
 func (o *orphans) isDropped(name string) bool {
+	if o == nil {
+		return false
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.dropped[name]
@@ -309,6 +313,9 @@ func (o *orphans) isDropped(name string) bool {
 
 // has says that this process has a pod.
 func (o *orphans) has(name string) {
+	if o == nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.dropped, name)
@@ -356,25 +363,33 @@ func (e *Executor) Adopt(ctx context.Context, reserve func(id string) bool) (*ex
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			continue // somebody else was faster, or it has changed otherwise: then it is found again
 		}
+		// A claim that got no answer may have come through, and a pod that could not be let go of is still claimed.
+		e.orphans.drop(pod.Name)
 		e.orphans.postpone(pod.Name)
 		return nil, fmt.Errorf("take over the pod %q of runner %q: %w", pod.Name, pod.Annotations[annotationRunner], err)
 	}
 	return nil, nil
 }
 
+// adopt does not break off a claim when ctx ends: it may have come through, and then nobody has the pod, and nobody else takes it.
 func (e *Executor) adopt(ctx context.Context, pod *corev1.Pod) (*executor.Adopted, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
+	// The claim is proof that the pod is as it was seen. What becomes of it from here on is news.
+	w := e.pods.watch(pod.Name)
+	w.is(pod)
 	claimed, err := e.claim(ctx, pod, nil)
 	if err != nil {
+		e.pods.forget(w)
 		return nil, err
 	}
 	e.orphans.has(pod.Name)
 	o, err := e.recover(ctx, claimed)
 	if err != nil {
+		e.pods.forget(w)
 		// A Secret that is not there is no sign that somebody else was faster.
 		return nil, errors.New(errors.Join(err, e.release(ctx, pod.Name)).Error())
 	}
-	r := e.adopted(o, claimed)
+	r := e.adopted(o, claimed, w)
 	return &executor.Adopted{Job: o.job, Runner: pod.Annotations[annotationRunner], Delivered: r.noted, Kept: r.kept, Run: r}, nil
 }

@@ -2,19 +2,28 @@ package kubernetes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"path"
 	"slices"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/podrunner/runner/core/internal/job"
 )
 
 // orphansTest is a runner that looks for orphans when the test says so.
@@ -278,6 +287,158 @@ func TestAdoptWhatIsBroken(t *testing.T) {
 	await(t, "the pod is let go of", func() bool { return o.e.pods.all()[0].Annotations[annotationInstance] == "" })
 	if got := o.waitingPods(); got != nil {
 		t.Errorf("orphans are %v", got)
+	}
+}
+
+// TestNewsWhileAJobIsTakenOver: what becomes of a pod between its claim and its run is not lost: there may be no more news.
+func TestNewsWhileAJobIsTakenOver(t *testing.T) {
+	client := cluster(t)
+	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := otherOf(t, client, nowhere{}, func(e *Executor) { e.opts.Settings.StartTimeout = 5 * time.Second })
+	e.orphans = newOrphans(e)
+	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+	e.orphans.find(t.Context())
+	name := onlyPod(t, client).Name
+	client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
+		if err := client.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "jobs", name); err != nil {
+			t.Error(err)
+		}
+		await(t, "it is seen to be gone", func() bool { return len(e.pods.all()) == 0 })
+		time.Sleep(50 * time.Millisecond) // and everybody has been told
+		return false, nil, nil
+	})
+	adopted, err := e.Adopt(t.Context(), func(string) bool { return true })
+	if err != nil || adopted == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	res, _ := follow(t, adopted.Run)
+	want(t, res, job.Failed, job.ReasonPodDeleted, "deleted")
+	closing, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := adopted.Run.Close(closing); err != nil {
+		t.Error(err)
+	}
+	if n := e.pods.runs(); n != 0 {
+		t.Errorf("%d pods are watched still", n)
+	}
+}
+
+// TestClaimWithoutAnAnswer: a claim that fails may have come through all the same. The pod is not left with nobody.
+func TestClaimWithoutAnAnswer(t *testing.T) {
+	client := cluster(t)
+	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := otherOf(t, client, nowhere{}, nil)
+	e.orphans = newOrphans(e)
+	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+	e.orphans.find(t.Context())
+	failing := true
+	client.PrependReactor("patch", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+		if !failing {
+			return false, nil, nil
+		}
+		failing = false
+		pod := e.pods.all()[0].DeepCopy()
+		pod.Annotations[annotationRunner], pod.Annotations[annotationInstance] = e.opts.Runner, e.instance
+		if err := client.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), pod, "jobs"); err != nil {
+			t.Error(err)
+		}
+		return true, nil, apierrors.NewTimeoutError("the answer is lost", 0)
+	})
+	if adopted, err := e.Adopt(t.Context(), func(string) bool { return true }); adopted != nil || err == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	await(t, "the claim is seen", func() bool { return e.pods.all()[0].Annotations[annotationInstance] == e.instance })
+	e.orphans.find(t.Context())
+	if n := e.Waiting(); n != 0 {
+		t.Errorf("it is not left alone for a while: %d", n)
+	}
+	e.orphans.later = map[string]delay{}
+	if e.orphans.find(t.Context()); e.Waiting() != 1 {
+		t.Fatal("this process has claimed a pod, follows it not, and takes it for its own")
+	}
+	adopted, err := e.Adopt(t.Context(), func(string) bool { return true })
+	if err != nil || adopted == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	if e.orphans.find(t.Context()); e.Waiting() != 0 {
+		t.Error("it is an orphan still")
+	}
+	if err := adopted.Run.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := e.pods.runs(); n != 0 {
+		t.Errorf("%d pods are watched still", n)
+	}
+}
+
+// TestHandedOutAfterAClaimWithoutAnAnswer: a pod that this process has claimed without knowing is taken over like another's.
+func TestHandedOutAfterAClaimWithoutAnAnswer(t *testing.T) {
+	client := cluster(t)
+	e := executorOf(t, client, nil)
+	e.orphans = newOrphans(e)
+	if _, err := runOf(t, e).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	j := plainJob()
+	j.Attempt = 2
+	r := newRun(e, j)
+	t.Cleanup(r.end)
+	e.orphans.drop(r.objects.name)
+	if _, err := r.create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := onlyPod(t, client).Annotations; a[annotationAttempt] != "2" || e.orphans.isDropped(r.objects.name) {
+		t.Errorf("the pod has %v, and dropped is %v", a, e.orphans.dropped)
+	}
+}
+
+// TestClaimWhileTheRunnerDrains: a claim that is under way when no more jobs are to be taken over is not broken off: nobody could
+// tell whether it has come through.
+func TestClaimWhileTheRunnerDrains(t *testing.T) {
+	client := cluster(t)
+	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := otherOf(t, client, nowhere{}, nil)
+	e.orphans = newOrphans(e)
+	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+	e.orphans.find(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var answer any
+		var err error
+		kind, name := path.Base(path.Dir(r.URL.Path)), path.Base(r.URL.Path)
+		switch kind {
+		case "pods":
+			cancel()
+			answer, err = client.CoreV1().Pods("jobs").Get(context.Background(), name, metav1.GetOptions{})
+		case "secrets":
+			answer, err = client.CoreV1().Secrets("jobs").Get(context.Background(), name, metav1.GetOptions{})
+		default:
+			err = apierrors.NewNotFound(corev1.Resource(kind), name)
+		}
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	defer server.Close()
+	var err error
+	if e.client, err = kubernetes.NewForConfig(&rest.Config{Host: server.URL}); err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := e.Adopt(ctx, func(string) bool { return true })
+	if err != nil || adopted == nil {
+		t.Fatalf("adopted %v, error %v", adopted, err)
+	}
+	if err := adopted.Run.Leave(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -89,14 +89,14 @@ func newRun(e *Executor, j *job.Job) *run {
 		settings: e.opts.Settings, job: j, mode: e.opts.Mode, name: objectName(e.opts.Source, j.ID),
 		runner: e.opts.Runner, instance: e.instance, pipeline: e.opts.Pipeline, source: e.opts.Source,
 	}
-	return runWith(e, o)
+	return runWith(e, o, e.pods.watch(o.name))
 }
 
-// runWith makes the run of a job that has these objects, or is to have them.
-func runWith(e *Executor, o *objects) *run {
+// runWith makes the run of a job that has these objects, or is to have them, and whose pod is watched.
+func runWith(e *Executor, o *objects, pod *watched) *run {
 	r := &run{
 		e: e, objects: o, begun: time.Now(), statuses: executor.NewStatuses(), supervised: make(chan struct{}),
-		pod: e.pods.watch(o.name), reachable: make(chan struct{}, 1), ready: make(chan struct{}),
+		pod: pod, reachable: make(chan struct{}, 1), ready: make(chan struct{}),
 		logged: make(chan struct{}), over: make(chan struct{}), taken: make(chan struct{}),
 		hurry: make(chan struct{}, 1),
 	}

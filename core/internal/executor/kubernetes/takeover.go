@@ -269,9 +269,9 @@ func keptOn(pod *corev1.Pod) *executor.Kept {
 	return kept
 }
 
-// adopted starts the run of a job whose pod this process has claimed.
-func (e *Executor) adopted(o *objects, pod *corev1.Pod) *run {
-	r := runWith(e, o)
+// adopted starts the run of a job whose pod this process has claimed, and has watched since.
+func (e *Executor) adopted(o *objects, pod *corev1.Pod, w *watched) *run {
+	r := runWith(e, o, w)
 	r.found(pod)
 	go r.supervise(func(context.Context) (*corev1.Pod, error) { return pod, nil })
 	return r
