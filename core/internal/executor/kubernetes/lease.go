@@ -60,21 +60,24 @@ func (l *lease) take(ctx context.Context) error {
 		if !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("make the runner's Lease: %w", err)
 		}
-		if err = l.overwrite(ctx); apierrors.IsNotFound(err) && !noNamespace.MatchString(err.Error()) {
+		if _, err = l.overwrite(ctx); apierrors.IsNotFound(err) && !noNamespace.MatchString(err.Error()) {
 			return &passing{err} // it has been removed just now
 		}
 		return err
 	})
 }
 
-// overwrite takes the Lease, whoever holds it.
-func (l *lease) overwrite(ctx context.Context) error {
+// overwrite takes the Lease, whoever holds it, and tells who did.
+func (l *lease) overwrite(ctx context.Context) (holder string, err error) {
 	there, err := l.client.CoordinationV1().Leases(l.namespace).Get(ctx, l.is.Name, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("look at the runner's Lease: %w", err)
+		return "", fmt.Errorf("look at the runner's Lease: %w", err)
+	}
+	if there.Spec.HolderIdentity != nil {
+		holder = *there.Spec.HolderIdentity
 	}
 	l.is.ResourceVersion = there.ResourceVersion
-	return l.update(ctx)
+	return holder, l.update(ctx)
 }
 
 func (l *lease) update(ctx context.Context) error {
@@ -122,11 +125,12 @@ func (l *lease) renew(ctx context.Context) error {
 	case !apierrors.IsConflict(err):
 		return err
 	}
-	if !l.told {
+	holder, err := l.overwrite(ctx)
+	if holder != "" && holder != *l.is.Spec.HolderIdentity && !l.told { // else a renewal has come through whose answer was lost
 		l.told = true
 		l.log.Error("another runner has the same name and takes jobs of the same source; give each runner a name of its own", "lease", l.is.Name)
 	}
-	return l.overwrite(ctx)
+	return err
 }
 
 // remove removes the Lease: a runner that has none is gone at once. One that another process has taken stays.

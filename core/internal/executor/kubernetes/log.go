@@ -261,6 +261,9 @@ func (r *run) noteDelivered() {
 	case <-r.life.Done():
 		return
 	}
+	// One note at a time: an older one must not come after a newer one, or what was delivered in between is delivered again.
+	r.noteTurn.Lock()
+	defer r.noteTurn.Unlock()
 	r.place.mu.Lock()
 	r.place.noting, r.place.unnoted, r.place.noted = false, 0, time.Now()
 	r.place.mu.Unlock()

@@ -1,10 +1,16 @@
 package kubernetes
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/podrunner/runner/core/internal/executor"
 	"github.com/podrunner/runner/core/internal/record"
@@ -82,4 +88,36 @@ func TestResultWhileTheEndIsDelivered(t *testing.T) {
 		t.Error(err)
 	}
 	<-noted
+}
+
+// TestNotesComeInOrder has an API server that takes its time for a note: the next one does not overtake it.
+func TestNotesComeInOrder(t *testing.T) {
+	e := executorOf(t, cluster(t), nil)
+	r := runOf(t, e)
+	var under atomic.Int64
+	begun := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if under.Add(1) > 1 {
+			t.Error("two notes are under way")
+		}
+		begun <- struct{}{}
+		time.Sleep(200 * time.Millisecond)
+		under.Add(-1)
+	}))
+	defer server.Close()
+	var err error
+	if e.client, err = kubernetes.NewForConfig(&rest.Config{Host: server.URL}); err != nil {
+		t.Fatal(err)
+	}
+	var notes sync.WaitGroup
+	notes.Go(r.noteDelivered)
+	<-begun
+	r.place.mu.Lock()
+	r.place.noted = time.Time{} // time enough has passed
+	r.place.mu.Unlock()
+	notes.Go(r.noteDelivered)
+	notes.Wait()
+	if len(begun) != 1 {
+		t.Error("the second note was not made")
+	}
 }

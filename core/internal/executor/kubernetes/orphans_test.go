@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"net/http/httptest"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -480,6 +483,41 @@ func TestLease(t *testing.T) {
 	}
 	if err := b.remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLeaseRenewedWithoutAnAnswer: a conflict with a renewal of this process's own is no sign of another one of its name.
+func TestLeaseRenewedWithoutAnAnswer(t *testing.T) {
+	for name, holder := range map[string]string{"its own": "runner-1/instance-1", "another's": "runner-1/instance-2"} {
+		t.Run(name, func(t *testing.T) {
+			client := cluster(t)
+			e := executorOf(t, client, nil)
+			var said bytes.Buffer
+			e.opts.Logger = hclog.New(&hclog.LoggerOptions{Output: &said})
+			l := newLease(e)
+			if err := l.take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			there, err := client.CoordinationV1().Leases("jobs").Get(t.Context(), l.is.Name, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			there.Spec.HolderIdentity = &holder
+			if _, err := client.CoordinationV1().Leases("jobs").Update(t.Context(), there, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			stale := true
+			client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+				defer func() { stale = false }()
+				return stale, nil, apierrors.NewConflict(coordinationv1.Resource("leases"), l.is.Name, errors.New("it has been modified"))
+			})
+			if err := l.renew(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got, want := strings.Contains(said.String(), "has the same name"), name == "another's"; got != want {
+				t.Errorf("that another runner has the name is told: %v, want %v: %s", got, want, said.String())
+			}
+		})
 	}
 }
 

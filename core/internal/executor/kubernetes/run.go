@@ -68,8 +68,9 @@ type run struct {
 	// reading is held by Next.
 	reading sync.Mutex
 	place   place
-	// hurry gets a value when what has been delivered should be noted soon.
-	hurry chan struct{}
+	// hurry gets a value when what has been delivered should be noted soon; noteTurn is held while it is.
+	hurry    chan struct{}
+	noteTurn sync.Mutex
 }
 
 // stepRun is a step as Next reads it. It belongs to whoever holds run.reading.
