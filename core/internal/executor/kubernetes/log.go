@@ -62,7 +62,7 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 		case err == nil:
 			if !s.evidence.Ran {
 				s.evidence.Ran = true
-				r.meet()
+				r.meet(s.name)
 			}
 			r.hurryNote(len(batch.Data))
 			return s.untorn(batch), nil
@@ -97,11 +97,11 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 	return nil, r.endLog()
 }
 
-// meet takes note that the helper has been heard.
-func (r *run) meet() {
+// meet takes note that the helper has been heard: a step runs, or has run.
+func (r *run) meet(step string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.met = true
+	r.met, r.printed[step] = true, true
 }
 
 // takeUp has a step that another process has read, and whose first records are kept no longer, read from where that one has

@@ -59,6 +59,8 @@ type run struct {
 	// state is what the helper has told last; met says that it has been heard: it has told a state, or sent records.
 	state agent.State
 	met   bool
+	// printed are the steps of which records have come.
+	printed map[string]bool
 	// noted is how far the log was delivered when another process had the pod, kept what that one has kept.
 	noted executor.Progress
 	kept  *executor.Kept
@@ -99,7 +101,7 @@ func runWith(e *Executor, o *objects, pod *watched) *run {
 		e: e, objects: o, begun: time.Now(), statuses: executor.NewStatuses(), supervised: make(chan struct{}),
 		pod: pod, reachable: make(chan struct{}, 1), ready: make(chan struct{}),
 		logged: make(chan struct{}), over: make(chan struct{}), taken: make(chan struct{}),
-		hurry: make(chan struct{}, 1),
+		hurry: make(chan struct{}, 1), printed: map[string]bool{},
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.drained, r.drain = context.WithCancelCause(r.life)

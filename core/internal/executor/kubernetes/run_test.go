@@ -515,6 +515,73 @@ func TestStartTimeout(t *testing.T) {
 	want(t, res, job.PodTimeout, job.ReasonStartTimeout, "the network is away")
 }
 
+// TestWhatIsKnownWhenTheStartTimesOut: what the helper tells of its steps may come later than what they print, or not at all.
+func TestWhatIsKnownWhenTheStartTimesOut(t *testing.T) {
+	e := executorOf(t, cluster(t), nil)
+	states := func(init, main agent.Phase) agent.State {
+		return agent.State{Steps: []agent.StepState{{Name: record.StepInit, Phase: init}, {Name: record.StepJob, Phase: main}}}
+	}
+	for _, c := range []struct {
+		name    string
+		state   agent.State
+		printed []string
+		noted   executor.Progress
+		away    bool
+		reason  job.Reason
+		message string
+	}{
+		{name: "nothing", reason: job.ReasonStartTimeout, message: "no step of the job has started within"},
+		{name: "they wait", state: states(agent.Waiting, agent.Waiting), reason: job.ReasonStartTimeout, message: "no step of the job has started within"},
+		{name: "the second one waits", state: states(agent.Ended, agent.Waiting), reason: job.ReasonStartTimeout, message: `step "job" has not started within`},
+		{name: "the first one has printed", printed: []string{record.StepInit}},
+		{name: "the second one has printed", state: states(agent.Ended, agent.Waiting), printed: []string{record.StepInit, record.StepJob}},
+		{name: "the first one has printed, and ended", state: states(agent.Ended, agent.Waiting), printed: []string{record.StepInit}, reason: job.ReasonStartTimeout, message: `step "job" has not`},
+		{name: "the helper is away", away: true, reason: job.ReasonStartTimeout, message: "no step of the job is known to have started within"},
+		{name: "the helper is away, but another runner has read", away: true, noted: executor.Progress{Records: 3}, reason: job.ReasonInfrastructure, message: "a job that has run"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRun(e, withInit())
+			t.Cleanup(r.end)
+			keys, err := agent.NewKeys()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.client, err = agent.NewClient(keys, func(ctx context.Context) (net.Conn, error) {
+				if !c.away {
+					<-ctx.Done()
+				}
+				return nil, errors.New("the network is away")
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.client.Close() //nolint:errcheck // it had no connection
+			if c.away {
+				<-r.client.Lost()
+			}
+			pod := podOf("a", "node-1")
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue}}
+			r.pod.is(pod)
+			for _, step := range c.printed {
+				r.meet(step)
+			}
+			r.state, r.noted = c.state, c.noted
+			s := newSupervisor(r, pod)
+			s.startTimedOut()
+			switch {
+			case c.reason == "" && r.verdict != nil:
+				t.Errorf("a job that runs has the verdict %+v", r.verdict)
+			case c.reason == "" && s.waits:
+				t.Error("a step that waits after this one has no start_timeout")
+			case c.reason != "" && r.verdict == nil:
+				t.Error("there is no verdict")
+			case c.reason != "":
+				want(t, *r.verdict, c.reason.Info().Outcome, c.reason, c.message)
+			}
+		})
+	}
+}
+
 // TestContainerThatEndsUnheard has a step whose container ends without a word to the helper.
 func TestContainerThatEndsUnheard(t *testing.T) {
 	t.Parallel()

@@ -337,16 +337,30 @@ func (s *supervisor) connected() {
 	s.cut, s.toldCut = false, false
 }
 
-// phaseOf is what the helper says of a step.
+// phaseOf is what is known of a step: what the helper says, unless records of it have come sooner than its word that it runs.
 func (s *supervisor) phaseOf(step string) agent.Phase {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	phase := agent.Waiting
 	for _, p := range s.state.Steps {
 		if p.Name == step {
-			return p.Phase
+			phase = p.Phase
 		}
 	}
-	return agent.Waiting
+	if phase == agent.Waiting && s.printed[step] {
+		return agent.Running
+	}
+	return phase
+}
+
+// runs tells whether a step runs, as far as is known.
+func (s *supervisor) runs() bool {
+	for _, step := range s.steps {
+		if s.phaseOf(step.name) == agent.Running {
+			return true
+		}
+	}
+	return false
 }
 
 // anyWaits tells whether a step waits to be run, as far as is known.
@@ -361,19 +375,37 @@ func (s *supervisor) anyWaits() bool {
 
 // startTimedOut concludes with what the pod waits for.
 func (s *supervisor) startTimedOut() {
+	s.waits = s.waits && !s.runs()
 	if !s.waits {
 		return
 	}
 	pod, _ := s.pod.latest()
 	w := explainWait(pod, s.events.all())
-	message := w.message
+	what, message := "no step of the job has started", w.message
+	if s.phaseOf(s.steps[0].name) != agent.Waiting {
+		what = fmt.Sprintf("step %q has not started", s.steps[len(s.steps)-1].name)
+	}
 	if err := s.client.LastError(); err != nil && w.word == wordStarting {
+		// Steps do not wait for core: those of a helper that can't be reached may run.
+		what = "no step of the job is known to have started"
 		message += fmt.Sprintf("; the helper in the pod can't be reached: %v", err)
+		if s.ranBefore() {
+			s.conclude(executor.Lost(fmt.Sprintf("the helper in the pod of a job that has run can't be reached within start_timeout (%s): %v",
+				s.e.opts.Settings.StartTimeout, err)))
+			return
+		}
 	}
 	s.conclude(executor.Result{
 		Outcome: w.reason.Info().Outcome, Reason: w.reason,
-		Message: fmt.Sprintf("no step of the job has started within start_timeout (%s): %s", s.e.opts.Settings.StartTimeout, message),
+		Message: fmt.Sprintf("%s within start_timeout (%s): %s", what, s.e.opts.Settings.StartTimeout, message),
 	})
+}
+
+// ranBefore tells whether another runner, which had the pod before, has delivered something of the job.
+func (s *supervisor) ranBefore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noted.Records > 0
 }
 
 // checkStuck concludes when a step's container has ended of which the helper has not heard.
