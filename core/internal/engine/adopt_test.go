@@ -29,6 +29,8 @@ type lasting struct {
 	kept  *executor.Kept
 	left  int
 	hole  executor.Hole
+	// leaving, unless nil, is called while it is being left.
+	leaving func()
 }
 
 func newLasting(run executor.Run) *lasting { return &lasting{Run: run, taken: make(chan struct{})} }
@@ -55,6 +57,9 @@ func (l *lasting) Leave(ctx context.Context) error {
 	l.mu.Lock()
 	l.left++
 	l.mu.Unlock()
+	if l.leaving != nil {
+		l.leaving()
+	}
 	if l.leaveErr != nil {
 		return l.leaveErr
 	}
@@ -501,6 +506,48 @@ func TestTakenByAnother(t *testing.T) {
 	defer a.scripts["1"].run.mu.Unlock()
 	if len(a.scripts["1"].run.cancels) != 0 {
 		t.Error("the job was ended, which is another runner's")
+	}
+}
+
+// TestNothingIsDeliveredOfAJobThatIsLeft: lines that wait to be delivered, behind those that are on their way, are the next
+// runner's: it knows of no others than those that were noted by then.
+func TestNothingIsDeliveredOfAJobThatIsLeft(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	f.appending = make(chan struct{}, 1)
+	f.add("1")
+	a.first(&script{lines: []string{"a", "b", "c", "d"}, runs: true, canceled: canceled})
+	a.prepare = func(_ string, l *lasting) {
+		l.leaving = func() {
+			close(f.appending)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	s := adopting(f, a)
+	s.Pipelines[0].MaxBytes = 1 // a chunk for each line
+	f.appending <- struct{}{}
+	serveUntil(t, s, "the job is let go of", func() bool {
+		l := a.run("1")
+		if l == nil {
+			return false
+		}
+		f.mu.Lock()
+		delivered := len(f.logs["1"]) > 0
+		f.mu.Unlock()
+		if !delivered {
+			return false
+		}
+		select {
+		case <-l.taken:
+		case <-time.After(50 * time.Millisecond): // the next lines wait by then
+			close(l.taken)
+		}
+		_, left, _ := l.state()
+		return left > 0
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if lines := f.logs["1"]; slices.Contains(lines, "c") {
+		t.Errorf("lines were delivered while the job was left: %q", lines)
 	}
 }
 

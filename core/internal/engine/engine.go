@@ -49,7 +49,7 @@ type Run struct {
 	// Started is told the run before its log is read. May be nil.
 	Started func(executor.Run)
 	// Leave decides on a job whose log or result could not be delivered, and whose run lasts: whether it is left for another
-	// runner. Nil: it is not.
+	// runner. When it is, nothing more may be delivered. Nil: it is not.
 	Leave func(why error) bool
 	// Explain has the log end with why a job failed and what to do about it, for readers who see no result.
 	Explain bool
@@ -114,7 +114,7 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		r.lastStatus(statuses)
 		err = r.report(summary)
 	}
-	if err != nil && lasting != nil && (isTaken(lasting) || r.Leave != nil && r.Leave(err)) {
+	if err != nil && lasting != nil && (r.Leave != nil && r.Leave(err) || isTaken(lasting)) {
 		return summary, r.leave(ctx, lasting, err)
 	}
 	r.close(ctx, run)

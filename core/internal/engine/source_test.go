@@ -39,6 +39,8 @@ type fakeSource struct {
 	// refuses says that what these answer is for good.
 	refuses bool
 	refuse  *pluginv1.AppendLogsResponse
+	// appending, unless nil, gives each call of AppendLogs its turn.
+	appending chan struct{}
 
 	// resume answers Resume; nil: it knows all jobs.
 	resume func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error)
@@ -207,7 +209,14 @@ func (f *fakeSource) Jobs(stream pluginv1.Source_JobsServer) error {
 	}
 }
 
-func (f *fakeSource) AppendLogs(_ context.Context, r *pluginv1.AppendLogsRequest) (*pluginv1.AppendLogsResponse, error) {
+func (f *fakeSource) AppendLogs(ctx context.Context, r *pluginv1.AppendLogsRequest) (*pluginv1.AppendLogsResponse, error) {
+	if f.appending != nil {
+		select {
+		case <-f.appending:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.appends = append(f.appends, r)

@@ -194,7 +194,14 @@ func (t *task) do() (summary Summary, err error) {
 		Stages:   p.Stages,
 		Sink:     delivery,
 		Started:  t.started,
-		Leave:    leavable,
+		Leave: func(why error) bool {
+			if !leavable(why) {
+				return false
+			}
+			stop() // what would be delivered from here on is not noted on the pod, and would be delivered again
+			delivery.Wait()
+			return true
+		},
 		Status:   t.status,
 		Report:   t.report,
 		Explain:  true,
