@@ -55,7 +55,7 @@ func (in *intake) reachable() bool {
 
 // adoptOne takes over one job, in the slot that was taken for it. It returns false when there is none, or it did not work.
 func (in *intake) adoptOne(adopter executor.Adopter) bool {
-	defer in.reserve("")
+	defer in.unreserve()
 	adopted, err := adopter.Adopt(in.taking, in.reserve)
 	if err != nil {
 		if in.taking.Err() == nil {
@@ -89,19 +89,26 @@ func (in *intake) adoptOne(adopter executor.Adopter) bool {
 	in.jobs[o.job.ID] = t
 	in.mu.Unlock()
 	in.tasks.Go(t.run)
-	in.wake() // it may have a lease
 	return true
 }
 
-// reserve takes note of the id of a job that is being taken over, unless it runs here; an empty one says that none is.
+// reserve takes note of the id of a job that is being taken over, unless it runs here.
 func (in *intake) reserve(id string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if id != "" && (in.jobs[id] != nil || in.offered == id) {
+	if in.jobs[id] != nil || in.offered == id {
 		return false
 	}
 	in.adopting = id
 	return true
+}
+
+// unreserve says that none is.
+func (in *intake) unreserve() {
+	in.mu.Lock()
+	in.adopting = ""
+	in.mu.Unlock()
+	in.wake() // it may have been what was waited for
 }
 
 // resume tells the source that this runner goes on with a job.

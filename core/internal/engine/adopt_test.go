@@ -551,6 +551,35 @@ func TestNothingIsDeliveredOfAJobThatIsLeft(t *testing.T) {
 	}
 }
 
+// TestDrainWhileAJobIsTakenOver: a job that the source has resumed when no more are to be taken has its lease renewed like any other.
+func TestDrainWhileAJobIsTakenOver(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	f.resume = func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error) {
+		return &pluginv1.ResumeResponse{Known: true, Lease: durationpb.New(60 * time.Millisecond)}, nil
+	}
+	ctx, drain := context.WithCancel(t.Context())
+	defer drain()
+	var once sync.Once
+	f.progressed = func() {
+		once.Do(func() {
+			drain()
+			time.Sleep(200 * time.Millisecond) // the stream would be closed by then
+		})
+	}
+	s := &script{runs: true, result: succeeded}
+	a.orphan("1", s, nil)
+	go func() {
+		await(t, "it is renewed", func() bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.renewals > 0
+		})
+		s.run.end()
+	}()
+	serve(t, ctx, adopting(f, a))
+	wantReport(t, f, "1", job.Success, "")
+}
+
 // TestNoTakeOver: without a source that resumes jobs, and while draining, none is taken over.
 func TestNoTakeOver(t *testing.T) {
 	for _, c := range []struct {

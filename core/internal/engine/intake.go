@@ -132,11 +132,12 @@ func (in *intake) pause(d time.Duration) bool {
 	}
 }
 
-// finished reports whether there is nothing left to do. With a stream, the source may still have an offer on its way.
+// finished reports whether there is nothing left to do. A job that is being taken over may become one that runs, and needs the
+// stream for its lease. With a stream, the source may still have an offer on its way.
 func (in *intake) finished(stream bool) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.drained || len(in.jobs) > 0 {
+	if !in.drained || len(in.jobs) > 0 || in.adopting != "" {
 		return false
 	}
 	return !stream || len(in.outbox) == 0 && (!in.lane.pending() || time.Now().After(in.deadline))

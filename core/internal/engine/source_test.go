@@ -39,6 +39,8 @@ type fakeSource struct {
 	// refuses says that what these answer is for good.
 	refuses bool
 	refuse  *pluginv1.AppendLogsResponse
+	// progressed, unless nil, is called when a call has worked, or an offer was taken.
+	progressed func()
 	// appending, unless nil, gives each call of AppendLogs its turn.
 	appending chan struct{}
 
@@ -87,7 +89,12 @@ func newFakeSource(t testing.TB) *fakeSource {
 
 func (f *fakeSource) Connect(context.Context) (SourceConnection, error) { return f, nil }
 func (f *fakeSource) Client() pluginv1.SourceClient                     { return f.client }
-func (f *fakeSource) Progress()                                         {}
+
+func (f *fakeSource) Progress() {
+	if f.progressed != nil {
+		f.progressed()
+	}
+}
 
 func (f *fakeSource) Explain(_ context.Context, call string, err error) error {
 	if s := status.Convert(err); s.Code() == codes.FailedPrecondition || f.refuses && call != "Jobs" {
