@@ -185,12 +185,13 @@ func (r *run) Ack(n uint64) {
 	p := &r.place
 	n = p.hole.Number(n)
 	p.delivered = max(p.delivered, n)
-	switch {
-	case p.at < len(r.steps) && n > p.base:
+	if n >= p.base { // what is delivered together may be of several steps
+		for _, s := range r.steps[:p.at] {
+			r.client.Ack(s.name, s.evidence.Read.Records)
+		}
+	}
+	if p.at < len(r.steps) && n > p.base {
 		r.client.Ack(r.steps[p.at].name, n-p.base)
-	case p.at > 0 && n == p.base:
-		last := r.steps[p.at-1]
-		r.client.Ack(last.name, last.evidence.Read.Records)
 	}
 	r.note()
 }

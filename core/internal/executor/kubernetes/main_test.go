@@ -7,12 +7,14 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/podrunner/runner/core/internal/agent"
 	"github.com/podrunner/runner/core/internal/config"
@@ -32,7 +34,8 @@ func TestMain(m *testing.M) {
 			log.Fatal(err)
 		}
 		c.Grace, c.Log = time.Second, log.New(io.Discard, "", 0)
-		log.Fatal(agent.Serve(context.Background(), c))
+		ctx, _ := signal.NotifyContext(context.Background(), unix.SIGTERM)
+		log.Fatal(agent.Serve(ctx, c))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,9 @@ type node struct {
 	away atomic.Bool
 	work sync.WaitGroup
 	end  context.CancelFunc
+	// helper is the helper's process, ended is closed when it has.
+	helper *os.Process
+	ended  chan struct{}
 }
 
 // step is what the container of a step does: it gets what comes from the helper after its input, and writes its spool.
@@ -151,7 +155,11 @@ func (n *node) runPod(name string, steps map[string]stepFunc) {
 	if err := helper.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	n.work.Go(func() { _ = helper.Wait() })
+	n.helper, n.ended = helper.Process, make(chan struct{})
+	n.work.Go(func() {
+		defer close(n.ended)
+		_ = helper.Wait()
+	})
 	for step, run := range steps {
 		n.work.Go(func() { n.runStep(ctx, filepath.Join(config.Steps, step), run) })
 	}
@@ -310,6 +318,38 @@ func TestRunFails(t *testing.T) {
 	n, e := newNode(t)
 	res, _ := follow(t, n.start(e, withInit(), map[string]stepFunc{"init": prints(3, "a"), "job": prints(0, "never")}))
 	want(t, res, job.Failed, job.ReasonInitFailed, "exit code 3")
+}
+
+// TestHelperKnowsThatAllIsFetched has all of a log acknowledged at once, when all of it has been read: a helper that is told to end
+// waits for nobody.
+func TestHelperKnowsThatAllIsFetched(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code    int
+		records uint64
+	}{"two steps": {0, 3}, "an init step that fails": {1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, e := newNode(t)
+			r := n.start(e, withInit(), map[string]stepFunc{"init": prints(c.code, "a", "b"), "job": prints(0, "c")})
+			for {
+				if _, err := r.Next(t.Context()); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.Ack(c.records)
+			if err := n.helper.Signal(unix.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-n.ended:
+			case <-time.After(10 * time.Second):
+				t.Error("the helper waits for what has been fetched")
+			}
+		})
+	}
 }
 
 // TestLogOfAPodThatHasEnded has a pod of whose end the cluster tells before its log has been read.
