@@ -5,9 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/core/internal/agent/agentv1"
 )
@@ -151,12 +149,11 @@ func (a *acks) pause() {
 func (a *acks) send(ctx context.Context) {
 	for _, r := range a.requests() {
 		_, err := a.client.api.Ack(ctx, r)
-		switch status.Code(err) {
-		case codes.OK:
+		switch {
+		case err == nil:
 			a.know(r)
-		case codes.Unavailable: // the connection was lost
+		case !final(err): // there may be no other: a job whose spool is full prints nothing until this one has come
 			wake(a.some)
-		default: // the next one may do better
 		}
 	}
 }

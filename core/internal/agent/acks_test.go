@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"github.com/podrunner/runner/core/internal/agent/agentv1"
+)
+
+// refusing is a helper that does not take the first acknowledgement.
+type refusing struct {
+	agentv1.UnimplementedAgentServer
+	code  codes.Code
+	calls atomic.Int64
+	taken chan *agentv1.AckRequest
+}
+
+func (r *refusing) Ack(_ context.Context, request *agentv1.AckRequest) (*agentv1.AckResponse, error) {
+	if r.calls.Add(1) == 1 {
+		return nil, status.Error(r.code, "the disk does not answer")
+	}
+	r.taken <- request
+	return &agentv1.AckResponse{}, nil
+}
+
+// TestAckThatFails: an acknowledgement that was not taken is made again, though there is nothing new to say.
+func TestAckThatFails(t *testing.T) {
+	for _, code := range []codes.Code{codes.Internal, codes.Unavailable, codes.Unknown} {
+		t.Run(code.String(), func(t *testing.T) {
+			keys, err := NewKeys()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tls, err := keys.tls()
+			if err != nil {
+				t.Fatal(err)
+			}
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			helper := &refusing{code: code, taken: make(chan *agentv1.AckRequest, 8)}
+			server := grpc.NewServer(grpc.Creds(credentials.NewTLS(tls)))
+			agentv1.RegisterAgentServer(server, helper)
+			served := make(chan error, 1)
+			go func() { served <- server.Serve(listener) }()
+			defer func() {
+				server.Stop()
+				<-served
+			}()
+			c, err := NewClient(keys, func(ctx context.Context) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close() //nolint:errcheck // the test is over
+			c.Ack("job", 5)
+			select {
+			case r := <-helper.taken:
+				if r.GetStep() != "job" || r.GetThrough() != 5 {
+					t.Errorf("the acknowledgement is %v", r)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("it is not made again")
+			}
+		})
+	}
+}
