@@ -218,8 +218,29 @@ func (r *run) cancelInPod(grace, within time.Duration) {
 	if err == nil || r.life.Err() != nil {
 		return
 	}
+	if !r.mayHaveRun() { // the helper's own image, for one, may still be pulled
+		r.concludeCanceled("the job was canceled before it ran")
+		return
+	}
 	r.e.opts.Logger.Warn("the job's helper can't be told to end the job; its pod is deleted", "pod", r.objects.name, "error", err)
 	r.concludeCanceled("the job was canceled; its helper could not be reached, so the end of its log is missing")
+}
+
+// mayHaveRun tells whether a step was heard of, here or by the runner that had the pod before, or its container was started.
+func (r *run) mayHaveRun() bool {
+	r.mu.Lock()
+	heard := r.met || r.noted.Records > 0
+	r.mu.Unlock()
+	if heard {
+		return true
+	}
+	pod, _ := r.pod.latest()
+	for _, s := range pod.Status.ContainerStatuses {
+		if isStep(s.Name) && (s.State.Running != nil || s.State.Terminated != nil) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) concludeCanceled(message string) {

@@ -492,6 +492,30 @@ func TestCancel(t *testing.T) {
 			}
 		})
 	}
+	for name, c := range map[string]struct {
+		status  corev1.ContainerStatus
+		message string
+	}{
+		"a pod whose images are pulled": {waits("job", "ContainerCreating", "").Status.ContainerStatuses[0], "before it ran"},
+		"a pod that can't be reached": {
+			corev1.ContainerStatus{Name: "job", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}, "the end of its log is missing",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, e := newNode(t)
+			n.away.Store(true)
+			r := n.start(e, plainJob(), nil).(*run) //nolint:forcetypeassert // it is one
+			n.change(func(pod *corev1.Pod) { pod.Status.ContainerStatuses = []corev1.ContainerStatus{c.status} })
+			await(t, "the pod can be dialled, and tells of its container", func() bool {
+				pod, _ := r.pod.latest()
+				return r.reached() && len(pod.Status.ContainerStatuses) > 0
+			})
+			r.Cancel(time.Second)
+			res, _ := follow(t, r)
+			want(t, res, job.Canceled, job.ReasonCanceled, c.message)
+		})
+	}
 	t.Run("objects that can't be made", func(t *testing.T) {
 		t.Parallel()
 		n, e := newNode(t)
