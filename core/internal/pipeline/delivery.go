@@ -147,8 +147,11 @@ func (d *Delivery) run(ctx context.Context) {
 	var flushed chan struct{}
 	defer func() {
 		cancel()
-		if sending != nil {
-			<-answers // the error of ctx, or one that comes too late
+		if sending == nil {
+			return
+		}
+		if answer := <-answers; answer.err == nil { // where it belongs all the same; whoever goes on with the log is to know
+			c.done(sending)
 		}
 	}()
 	for {

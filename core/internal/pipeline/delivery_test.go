@@ -254,6 +254,31 @@ func TestDeliverySendError(t *testing.T) {
 	})
 }
 
+// TestDeliveryEndsWhileAChunkArrives: what has come where it belongs is told, also when the delivery has ended by then. Of two
+// events that have come, either may be seen first, so it is tried a hundred times.
+func TestDeliveryEndsWhileAChunkArrives(t *testing.T) {
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var told Progress
+		acked := uint64(0)
+		d := NewDelivery(ctx, DeliveryOptions{
+			MaxBytes: 1000, MaxInterval: time.Hour,
+			Send: func(context.Context, Chunk) ([]string, error) {
+				cancel()
+				return nil, nil
+			},
+			Delivered: func(p Progress) { told = p },
+		})
+		if err := d.Write(t.Context(), logOf(1, "a").batches[0], 1, func(n uint64) { acked = n }); err != nil {
+			t.Fatal(err)
+		}
+		d.Wait()
+		if want := (Progress{Records: 1, At: 1, Lines: 1, Sent: 1}); told != want || acked != 1 {
+			t.Fatalf("told %+v, acknowledged %d, want %+v", told, acked, want)
+		}
+	}
+}
+
 // TestDeliveryIsTakenUp: lines that somebody else has delivered are not delivered again, and their records count as
 // delivered.
 func TestDeliveryIsTakenUp(t *testing.T) {
