@@ -191,22 +191,23 @@ func (r *run) Cancel(grace time.Duration) {
 	switch {
 	case met:
 		r.start(func() { r.cancelInPod(grace, grace+cancelSlack) })
-	case r.reached():
+	case r.scheduled():
 		r.start(func() { r.cancelInPod(grace, cancelSlack) })
 	default:
 		r.concludeCanceled("the job was canceled before it ran")
 	}
 }
 
-// reached tells whether there may be a helper to be talked to.
-func (r *run) reached() bool {
+// scheduled tells whether there may be a helper to be talked to. Where it can be reached is known only some time after its steps
+// may have begun: the kubelet tells the pod's address with the next status.
+func (r *run) scheduled() bool {
 	select {
 	case <-r.ready:
 	default:
 		return false
 	}
 	pod, gone := r.pod.latest()
-	return !gone && pod != nil && r.e.dialer.ready(pod)
+	return !gone && pod != nil && pod.Spec.NodeName != ""
 }
 
 // cancelInPod has the helper end the job. When it can't be reached within so much time the job is over as far as core can

@@ -58,6 +58,14 @@ func (n *node) dial(ctx context.Context, _ *corev1.Pod, _ int) (net.Conn, error)
 	return (&net.Dialer{}).DialContext(ctx, "tcp", n.addr)
 }
 
+// lateDialer reaches a node's pod from when its address is known.
+type lateDialer struct {
+	*node
+	known atomic.Bool
+}
+
+func (d *lateDialer) ready(*corev1.Pod) bool { return d.known.Load() }
+
 // newNode makes a node, and an executor that knows it.
 func newNode(t *testing.T) (*node, *Executor) {
 	t.Helper()
@@ -492,6 +500,32 @@ func TestCancel(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a step of a pod whose address is not known yet", func(t *testing.T) {
+		t.Parallel()
+		n, _ := newNode(t)
+		late := &lateDialer{node: n}
+		e := executorOf(t, n.client, late)
+		printed := make(chan struct{})
+		r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+			_ = w.Append(context.Background(), []record.Record{{Text: []byte("ready"), Time: time.Now().UnixNano()}})
+			close(printed)
+			<-orders
+			prints(3, "last words")(nil, w)
+		}}).(*run) //nolint:forcetypeassert // it is one
+		<-printed
+		await(t, "the pod is seen to have a node", func() bool {
+			pod, _ := r.pod.latest()
+			return pod != nil && pod.Spec.NodeName != ""
+		})
+		r.Cancel(10 * time.Second)
+		late.known.Store(true)
+		n.change(func(pod *corev1.Pod) { pod.Status.PodIP = "10.0.0.1" })
+		res, records := follow(t, r)
+		want(t, res, job.Canceled, job.ReasonCanceled, "")
+		if records != 2 || res.Records != 2 {
+			t.Errorf("%d records were read, %d written", records, res.Records)
+		}
+	})
 	for name, c := range map[string]struct {
 		status  corev1.ContainerStatus
 		message string
@@ -509,7 +543,7 @@ func TestCancel(t *testing.T) {
 			n.change(func(pod *corev1.Pod) { pod.Status.ContainerStatuses = []corev1.ContainerStatus{c.status} })
 			await(t, "the pod can be dialled, and tells of its container", func() bool {
 				pod, _ := r.pod.latest()
-				return r.reached() && len(pod.Status.ContainerStatuses) > 0
+				return r.scheduled() && len(pod.Status.ContainerStatuses) > 0
 			})
 			r.Cancel(time.Second)
 			res, _ := follow(t, r)
