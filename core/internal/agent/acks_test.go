@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,12 +51,10 @@ func TestAckThatFails(t *testing.T) {
 			helper := &refusing{code: code, taken: make(chan *agentv1.AckRequest, 8)}
 			server := grpc.NewServer(grpc.Creds(credentials.NewTLS(tls)))
 			agentv1.RegisterAgentServer(server, helper)
-			served := make(chan error, 1)
-			go func() { served <- server.Serve(listener) }()
-			defer func() {
-				server.Stop()
-				<-served
-			}()
+			var served sync.WaitGroup
+			served.Go(func() { _ = server.Serve(listener) })
+			defer served.Wait()
+			defer server.Stop()
 			c, err := NewClient(keys, func(ctx context.Context) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 			})

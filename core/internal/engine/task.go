@@ -202,11 +202,11 @@ func (t *task) do() (summary Summary, err error) {
 			delivery.Wait()
 			return true
 		},
-		Status:   t.status,
-		Report:   t.report,
-		Explain:  true,
-		Observe:  t.observe,
-		Grace:    p.Grace,
+		Status:  t.status,
+		Report:  t.report,
+		Explain: true,
+		Observe: t.observe,
+		Grace:   p.Grace,
 		// What the source does not take for too long is given up where it is sent.
 		ShipTimeout: p.GiveUp + drainTimeout,
 		Hurry:       t.in.serving.hurry,

@@ -506,12 +506,12 @@ func TestCancel(t *testing.T) {
 		late := &lateDialer{node: n}
 		e := executorOf(t, n.client, late)
 		printed := make(chan struct{})
-		r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) {
+		r := n.start(e, plainJob(), map[string]stepFunc{"job": func(orders <-chan struct{}, w *spool.Writer) { //nolint:forcetypeassert // it is one
 			_ = w.Append(context.Background(), []record.Record{{Text: []byte("ready"), Time: time.Now().UnixNano()}})
 			close(printed)
 			<-orders
 			prints(3, "last words")(nil, w)
-		}}).(*run) //nolint:forcetypeassert // it is one
+		}}).(*run)
 		<-printed
 		await(t, "the pod is seen to have a node", func() bool {
 			pod, _ := r.pod.latest()
