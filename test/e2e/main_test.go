@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -56,10 +57,29 @@ func setUp(m *testing.M) (int, error) {
 // core is a run of bin/core in a folder of its own, with a temporary folder of its own.
 type core struct {
 	*exec.Cmd
-	stdout, stderr bytes.Buffer
+	stdout, stderr output
 	// temp is its TMPDIR; whatever it leaves on the disk is there.
 	temp  string
 	watch *time.Timer
+}
+
+// output is what a program has said so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
 
 // command prepares a run. The environment holds PATH, HOME and TMPDIR.

@@ -375,9 +375,13 @@ func TestDrain(t *testing.T) {
 		go func() {
 			<-e.started
 			cancel()
-			time.Sleep(100 * time.Millisecond) // until the source knows
+			await(t, "the source knows", func() bool {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				return f.slots == 0
+			})
 			f.add("2")
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // that it is not offered has no event
 			e.end()
 		}()
 		serve(t, ctx, newService(f, e))
@@ -419,13 +423,15 @@ func TestDrain(t *testing.T) {
 // TestLostPod: a job that has run, and of whose end there is no evidence, is not told as one that was not run.
 func TestLostPod(t *testing.T) {
 	f := newFakeSource(t)
+	running := executor.Status{Phase: executor.Running, Time: time.Now()}
 	e := newExecutors().first(&script{
-		statuses: []executor.Status{{Phase: executor.Running, Time: time.Now()}}, resultErr: fmt.Errorf("the node is gone"), runs: true,
+		statuses: []executor.Status{running, running}, resultErr: fmt.Errorf("the node is gone"), runs: true,
 	})
 	f.add("1")
 	go func() {
 		<-e.started
-		time.Sleep(50 * time.Millisecond) // until the status has come
+		// Whoever takes the second one has seen the first.
+		await(t, "the status has come", func() bool { return e.untold() == 0 })
 		e.end()
 	}()
 	serve(t, t.Context(), newService(f, e))

@@ -51,10 +51,12 @@ type fakeSource struct {
 	hellos   []*pluginv1.JobsRequest_Hello
 	releases []*pluginv1.JobsRequest_Release
 	renewals int
-	logs     map[string][]string
-	reports  map[string]*pluginv1.ReportRequest
-	appends  []*pluginv1.AppendLogsRequest
-	changed  chan struct{}
+	// slots is the latest credit.
+	slots   uint32
+	logs    map[string][]string
+	reports map[string]*pluginv1.ReportRequest
+	appends []*pluginv1.AppendLogsRequest
+	changed chan struct{}
 	// stream is the present one; broken ends it.
 	stream pluginv1.Source_JobsServer
 	broken chan struct{}
@@ -192,6 +194,7 @@ func (f *fakeSource) Jobs(stream pluginv1.Source_JobsServer) error {
 			case *pluginv1.JobsRequest_Credit_:
 				allowed, number = m.Credit.GetOffersSeen()+uint64(m.Credit.GetSlots()), m.Credit.GetNumber()
 				f.mu.Lock()
+				f.slots = m.Credit.GetSlots()
 				open := uint32(0)
 				if f.held {
 					open = 1
@@ -331,6 +334,13 @@ func (c counted) Result(ctx context.Context) (executor.Result, error) {
 	c.executors.running--
 	c.executors.mu.Unlock()
 	return c.Run.Result(ctx)
+}
+
+// untold are the statuses of job 1 that nobody has taken.
+func (e *executors) untold() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.scripts["1"].run.statuses)
 }
 
 // end ends job 1.

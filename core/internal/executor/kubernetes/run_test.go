@@ -377,7 +377,7 @@ func TestLogOfAPodThatHasEnded(t *testing.T) {
 		pod.Status.Phase = corev1.PodFailed
 		pod.Status.Conditions = disruption("EvictionByEvictionAPI", "Eviction API: evicting")
 	})
-	time.Sleep(100 * time.Millisecond) // the verdict comes before the first Next
+	<-r.(*run).over //nolint:forcetypeassert // the verdict comes before the first Next
 	res, records := follow(t, r)
 	want(t, res, job.Success, "", "")
 	if records != 2 {
