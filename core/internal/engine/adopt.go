@@ -79,12 +79,13 @@ func (in *intake) adoptOne(adopter executor.Adopter) bool {
 			"job", o.job.ID, "attempt", o.job.Attempt, "from", adopted.Runner)
 		in.serving.Metrics.JobAdopted(in.pipeline.labels(), "unknown")
 		in.drop(o, adopted.Run.Close)
+		in.serving.leave(in, o.job.ID, false)
 		return false
 	}
 	in.serving.Metrics.JobAdopted(in.pipeline.labels(), "resumed")
 	t := newTask(in, o)
 	t.adopted = adopted
-	in.serving.leave(t, false)
+	in.serving.leave(in, o.job.ID, false)
 	in.mu.Lock()
 	in.jobs[o.job.ID] = t
 	in.mu.Unlock()
@@ -208,7 +209,7 @@ func (t *task) reportFor() time.Duration {
 func (t *task) left(err error) {
 	t.finish.Do(func() {
 		why, taken := "undelivered", errors.Is(err, executor.ErrTaken)
-		t.in.serving.leave(t, !taken)
+		t.in.serving.leave(t.in, t.job.ID, !taken)
 		if taken {
 			why = "taken"
 			t.logger.Warn("another runner has taken the job over; nothing more is said of it here")

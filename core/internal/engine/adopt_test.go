@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,6 +315,42 @@ func TestTakeOverUnknown(t *testing.T) {
 	})
 	if _, left, _ := a.run("1").state(); left != 0 || len(f.reports)+len(f.appends) != 0 {
 		t.Errorf("left %d times, reports %v, lines %v", left, f.reports, f.appends)
+	}
+}
+
+// TestLeftAndThenUnknown: a job that this runner has left, and that its source does not know any more when it is taken over again, is
+// not told of as one that the next runner reports.
+func TestLeftAndThenUnknown(t *testing.T) {
+	f, a := newFakeSource(t), newAdopters()
+	for range 1000 {
+		f.reportErr = append(f.reportErr, errAway)
+	}
+	f.resume = func(*pluginv1.ResumeRequest) (*pluginv1.ResumeResponse, error) {
+		return &pluginv1.ResumeResponse{}, nil
+	}
+	f.add("1")
+	s := adopting(f, a)
+	s.Pipelines[0].GiveUp = 100 * time.Millisecond
+	var jobs atomic.Int64
+	s.Load = func(n int) { jobs.Store(int64(n)) }
+	again := finished("a")
+	found := false
+	left := serveUntil(t, s, "what is left of the job is removed", func() bool {
+		if !found {
+			if l := a.run("1"); l == nil {
+				return false
+			} else if _, left, _ := l.state(); left == 0 || jobs.Load() > 0 {
+				return false
+			}
+			found = true
+			a.orphan("1", again, nil)
+		}
+		again.run.mu.Lock()
+		defer again.run.mu.Unlock()
+		return again.run.closes > 0
+	})
+	if left != 0 {
+		t.Errorf("%d jobs are said to be left", left)
 	}
 }
 

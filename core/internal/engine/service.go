@@ -126,15 +126,16 @@ type serving struct {
 	mu      sync.Mutex
 	jobs    map[*task]bool
 	workers []bool
-	// left are the jobs, by pipeline and id, that could not be reported, and that nobody has taken over since, as far as is known.
+	// left are the jobs, by pipeline and id, that could not be reported, and that nobody has taken over or removed since, as far
+	// as is known.
 	left map[[2]string]bool
 }
 
 // leave takes note of a job that is left, or is not any more.
-func (v *serving) leave(t *task, left bool) {
+func (v *serving) leave(in *intake, id string, left bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key := [2]string{t.in.pipeline.Name, t.job.ID}
+	key := [2]string{in.pipeline.Name, id}
 	if left {
 		v.left[key] = true
 	} else {
