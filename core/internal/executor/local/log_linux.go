@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"github.com/podrunner/runner/core/internal/executor"
+	"github.com/podrunner/runner/core/internal/job"
 	"github.com/podrunner/runner/core/internal/record"
+	"github.com/podrunner/runner/core/internal/spool"
 )
 
 // Next implements executor.Run.
@@ -28,11 +32,22 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 			return batch, nil
 		}
 		if !errors.Is(err, io.EOF) {
+			if ctx.Err() == nil && !errors.Is(err, spool.ErrNoExit) { // it stays so, and a job whose spool is full would wait for its lifetime
+				r.end(r.opts.Grace, unreadable(s.name))
+			}
 			return nil, fmt.Errorf("read the log of step %q: %w", s.name, err)
 		}
 		r.nextStep(s.reader.Tally().Records)
 	}
 	return nil, io.EOF
+}
+
+// unreadable is the ending of a job whose log can't be read further. The error of Next says why.
+func unreadable(step string) *executor.Ending {
+	return &executor.Ending{
+		At: time.Now(), Outcome: job.Failed, Reason: job.ReasonInfrastructure,
+		Message: fmt.Sprintf("the job was ended: the log of step %q can't be read further", step),
+	}
 }
 
 // nextStep goes on to the next step after one of so many records.

@@ -4,12 +4,14 @@ package local
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podrunner/runner/core/internal/job"
 )
@@ -157,5 +159,37 @@ func TestGap(t *testing.T) {
 	r.steps[0].exit.Records++
 	if res, _ = r.Result(deadline(t)); !strings.Contains(res.Gap, "3 records were written and 2 read") {
 		t.Errorf("gap is %q", res.Gap)
+	}
+}
+
+// TestLogThatCannotBeRead: a job whose spool is damaged is ended, since nobody will make room in it any more.
+func TestLogThatCannotBeRead(t *testing.T) {
+	e := newExecutor(t, nil)
+	r := start(t, e, job.Job{Commands: []string{"echo a line to be damaged", "sleep 1000"}})
+	var damaged []string
+	for ctx := deadline(t); damaged == nil; time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatal("nothing is printed")
+		}
+		damaged = filesWith(t, r.steps[0].spool, "a line to be damaged", "")
+	}
+	data, err := os.ReadFile(damaged[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(damaged[0], bytes.Replace(data, []byte("damaged"), []byte("DAMAGED"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := newOutput().follow(deadline(t), r); err == nil || errors.Is(err, io.EOF) {
+		t.Fatalf("the log ends with %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	res, err := r.Result(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Outcome != job.Failed || res.Reason != job.ReasonInfrastructure || !strings.Contains(res.Message, "can't be read") {
+		t.Errorf("the result is %+v", res)
 	}
 }
