@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -138,19 +139,23 @@ func (f *jobFile) document(data []byte) *yaml.Node {
 // has variables: it may be a part of a secret.
 func (f *jobFile) syntaxError(err error) {
 	problem := strings.TrimPrefix(err.Error(), "yaml: ")
-	var number int
+	number := 1 // the parser does not name the first one
 	if n, _ := fmt.Sscanf(problem, "line %d:", &number); n == 1 {
 		_, problem, _ = strings.Cut(problem, ": ")
 	}
-	if strings.HasPrefix(problem, "unknown anchor") {
+	l, where := newLines(f.file.Text), " at this line or near it"
+	switch {
+	case strings.HasPrefix(problem, "unknown anchor"):
+		number, where = l.with(unknownAlias(problem)), " at this line"
 		problem = "an alias (*name) has no anchor (&name); a text that starts with * needs quotes"
+	case strings.HasPrefix(problem, "did not find expected alphabetic"):
+		problem = "a text that starts with * or & needs quotes"
+	case strings.HasPrefix(problem, "control characters"):
+		number, where = l.with(controlCharacter), " at this line"
+		problem = "it has a control character, perhaps pasted from a terminal; in double quotes it can be written as \\xNN"
 	}
-	at, where, before := diag.Range{File: f.file}, "", f.file.Text[:min(1, len(f.file.Text))]
-	if number > 0 {
-		l := newLines(f.file.Text)
-		at, where = l.line(f.file, number), " at this line or near it"
-		before = l.text[:at.Start.Byte]
-	}
+	at := l.line(f.file, number)
+	before := l.text[:at.Start.Byte]
 	if strings.HasPrefix(problem, "found character that cannot start") && bytes.Contains(append([]byte("\n"), before...), []byte("\n\t")) {
 		problem = "a line is indented with a tab, and YAML takes spaces only"
 	}
@@ -162,6 +167,16 @@ func (f *jobFile) syntaxError(err error) {
 		Detail:  fmt.Sprintf("The file is not valid YAML%s: %s.", where, problem),
 		Range:   at,
 	})
+}
+
+// controlCharacter is what YAML takes nowhere.
+var controlCharacter = regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{84}\x{86}-\x{9f}\x{fffe}\x{ffff}]`)
+
+// unknownAlias finds the alias that the parser's problem, unknown anchor 'NAME' referenced, is about.
+func unknownAlias(problem string) *regexp.Regexp {
+	_, name, _ := strings.Cut(problem, "'")
+	name, _, _ = strings.Cut(name, "'")
+	return regexp.MustCompile(`\*` + regexp.QuoteMeta(name) + `([^A-Za-z0-9_-]|$)`)
 }
 
 // field takes the value of one field of a mapping.

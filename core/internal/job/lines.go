@@ -3,6 +3,7 @@ package job
 import (
 	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 	"unicode/utf8"
 
@@ -43,6 +44,19 @@ func newLines(text []byte) lines {
 		l.starts = append(l.starts, i)
 	}
 	return l
+}
+
+// with returns the number of the first line that has a match, from 1; 1 when none has.
+func (l lines) with(what *regexp.Regexp) int {
+	at := what.FindIndex(l.text)
+	if at == nil {
+		return 1
+	}
+	number, found := slices.BinarySearch(l.starts, at[0])
+	if found {
+		number++
+	}
+	return number
 }
 
 // offset returns the byte at a line and column, both from 1, as far as the text goes.
