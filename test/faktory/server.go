@@ -63,12 +63,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return nil, errors.New("no address stays free for a Faktory server")
 }
 
+// findAddresses finds free addresses where none are given, and sees that those given are free: the server says that its page
+// is there before it is, and what answers then may be somebody else.
 func (s *Server) findAddresses() (err error) {
 	for _, address := range []*string{&s.Address, &s.Web} {
 		if *address == "" {
-			if *address, err = freeAddress(); err != nil {
-				return err
-			}
+			*address, err = freeAddress()
+		} else {
+			err = isFree(*address)
+		}
+		if err != nil {
+			return fmt.Errorf("find addresses for the Faktory server: %w", err)
 		}
 	}
 	return nil
@@ -158,6 +163,14 @@ func (s *Server) end(signal syscall.Signal) error {
 		time.Sleep(20 * time.Millisecond) // nothing tells when somebody else's child is gone
 	}
 	return errors.Join(err, errors.New("the Redis of the Faktory server does not end"))
+}
+
+func isFree(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 // freeAddress finds a port that nobody has, below those that the kernel gives to clients: one of those could be gone by
