@@ -311,7 +311,7 @@ func TestNoCluster(t *testing.T) {
 	s := newSpace(t, nil)
 	s.server = "https://" + unused(t)
 	r := s.run(job([]string{"true"}), "")
-	if r.code != 3 || !strings.Contains(r.stderr, "make cluster") || !strings.Contains(r.stderr, "--executor local") {
+	if r.code != 3 || !strings.Contains(r.stderr, "make cluster") || !strings.Contains(r.stderr, "--set executor=local") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
