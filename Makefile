@@ -13,6 +13,8 @@ MODULES  := $(UNITS) test
 PROTOS   := sdk/proto core/internal/agent
 PLUGINS  := processor-outcome processor-prefix processor-sanitize source-faktory source-opslevel
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The image of core.
+RUNNER_IMAGE ?= localhost/runner:dev
 # The image that job pods take the helper from when nobody says otherwise; a release sets it to the one of its version.
 HELPER_IMAGE ?= localhost/runner-helper:dev
 # The plugins whose programs that image has as well, for jobs to call; see tools in docs/kubernetes.md.
@@ -20,6 +22,9 @@ TOOLS_IN_IMAGE ?= $(notdir $(wildcard plugins/source-faktory))
 LDFLAGS  := -s -w -X github.com/podrunner/runner/core/internal/version.version=$(VERSION) \
 	-X github.com/podrunner/runner/core/internal/config.DefaultHelperImage=$(HELPER_IMAGE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath
+# What goes into an image, and for which processors. The commit is left out, which would make its bytes differ.
+IMAGEBUILD := GOWORK=off CGO_ENABLED=0 go build -trimpath -buildvcs=false
+ARCHS    := amd64 arm64
 # gRPC's tracing pages bring template engines with them, a fifth of the helper, which nobody would look at in a pod.
 HELPER_TAGS := grpcnotrace
 TOOLS    := $(CURDIR)/build/tools
@@ -38,19 +43,31 @@ build: ## Build all binaries into bin/
 		$(GOBUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/plugins/runner-$$p ./plugins/$$p; done
 
 .PHONY: helper-image
-helper-image: $(TOOLS)/helperimage ## Build the image of runner-helper, an OCI archive, with no container engine
-	@for arch in amd64 arm64; do echo "build runner-helper for linux/$$arch"; mkdir -p build/helper/$$arch; \
-		(cd core && GOWORK=off GOOS=linux GOARCH=$$arch $(GOBUILD) -buildvcs=false -tags $(HELPER_TAGS) \
+helper-image: $(TOOLS)/image ## Build the image of runner-helper, an OCI archive, with no container engine
+	@for arch in $(ARCHS); do echo "build runner-helper for linux/$$arch"; \
+		(cd core && GOOS=linux GOARCH=$$arch $(IMAGEBUILD) -tags $(HELPER_TAGS) \
 			-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/runner-helper ./helper); \
 		for p in $(TOOLS_IN_IMAGE); do echo "build $$p for linux/$$arch"; \
-			(cd plugins/$$p && GOWORK=off GOOS=linux GOARCH=$$arch $(GOBUILD) -buildvcs=false \
+			(cd plugins/$$p && GOOS=linux GOARCH=$$arch $(IMAGEBUILD) \
 				-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/helper/$$arch/tools/runner-$$p .); done; done
-	@$(TOOLS)/helperimage -binaries build/helper -reference $(HELPER_IMAGE) -version $(VERSION) \
-		$(TOOLS_IN_IMAGE:%=-tool runner-%) -out bin/images/runner-helper.tar
+	@$(TOOLS)/image -title runner-helper $(ARCHS:%=-arch %) -binaries build/helper -reference $(HELPER_IMAGE) -version $(VERSION) \
+		$(TOOLS_IN_IMAGE:%=-program tools/runner-%) -out bin/images/runner-helper.tar
+
+.PHONY: runner-image
+runner-image: $(TOOLS)/image ## Build the image of core with the plugins and runner.hcl, in the same way
+	@for arch in $(ARCHS); do echo "build core and the plugins for linux/$$arch"; \
+		(cd core && GOOS=linux GOARCH=$$arch $(IMAGEBUILD) -ldflags '$(LDFLAGS)' -o $(CURDIR)/build/runner/$$arch/core .); \
+		for p in $(PLUGINS); do \
+			(cd plugins/$$p && GOOS=linux GOARCH=$$arch $(IMAGEBUILD) \
+				-ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/build/runner/$$arch/plugins/runner-$$p .); done; done
+	@cd tools && GOWORK=off go run ./cacerts >$(CURDIR)/build/runner/ca-certificates.crt
+	@$(TOOLS)/image -title runner $(ARCHS:%=-arch %) -binaries build/runner -reference $(RUNNER_IMAGE) \
+		-version $(VERSION) $(PLUGINS:%=-program plugins/runner-%) -file runner.hcl=runner.hcl \
+		-file etc/ssl/certs/ca-certificates.crt=build/runner/ca-certificates.crt -out bin/images/runner.tar
 
 # By itself, as the other tools take minutes and are not needed for it.
-$(TOOLS)/helperimage: tools/go.mod tools/go.sum $(shell find tools/helperimage -type f -not -name '*_test.go')
-	@cd tools && GOWORK=off go build -trimpath -o $@ ./helperimage
+$(TOOLS)/image: tools/go.mod tools/go.sum $(shell find tools/image -type f -not -name '*_test.go')
+	@cd tools && GOWORK=off go build -trimpath -o $@ ./image
 
 .PHONY: generate
 generate: $(TOOLS)/built ## Generate code from the .proto files
@@ -75,8 +92,10 @@ demo: build ## Run the example job on this machine, through three processors
 
 .PHONY: cluster
 cluster: build helper-image $(CLUSTER) ## Bring up a real single-node Kubernetes on this machine (root, Debian)
+	@# For another processor, all of core would have to be built once more.
+	@$(MAKE) --no-print-directory runner-image ARCHS=$$(go env GOARCH)
 	$(CLUSTER) up
-	$(CLUSTER) load bin/images/runner-helper.tar
+	$(CLUSTER) load bin/images/runner-helper.tar bin/images/runner.tar
 
 .PHONY: cluster-down
 cluster-down: $(CLUSTER) ## End that Kubernetes and remove all that it has made
@@ -146,7 +165,8 @@ test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
 test-unit: $(TOOLS)/built redis ## Run the tests of every module
-	cd tools && GOWORK=off $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./...
+	@# What they read beside their own module is not seen by the cache of results.
+	cd tools && GOWORK=off $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -count=1 -timeout 5m ./...
 	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 

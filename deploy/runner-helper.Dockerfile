@@ -1,5 +1,5 @@
 # The image of runner-helper, for those who have a container engine (BuildKit or buildah); `make helper-image` makes the same
-# one without. A test in tools/helperimage compares the two.
+# one without. A test in tools/image compares the two.
 #
 #   docker build -f deploy/runner-helper.Dockerfile --build-arg VERSION=$(git describe --tags --always) \
 #     -t localhost/runner-helper:dev .
@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="runner-helper" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.source="https://github.com/podrunner/runner" \
       org.opencontainers.image.licenses="MIT"
-COPY --chmod=0644 tools/helperimage/rootfs/etc/group tools/helperimage/rootfs/etc/passwd /etc/
+COPY --chmod=0644 tools/image/rootfs/etc/group tools/image/rootfs/etc/passwd /etc/
 COPY --chmod=0755 --from=build /out/runner-helper /runner-helper
 COPY --chmod=0755 --from=build /out/runner-source-faktory /tools/
 WORKDIR /

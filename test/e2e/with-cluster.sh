@@ -12,9 +12,11 @@ if [ -n "${KUBECONFIG:-}" ]; then
 elif command -v kind >/dev/null && docker info >/dev/null 2>&1; then
 	echo "the cluster is one of kind, called $kind_cluster"
 	make --no-print-directory helper-image build/cluster/cluster
+	make --no-print-directory runner-image ARCHS="$(go env GOARCH)"
 	kind get clusters | grep -qx "$kind_cluster" || kind create cluster --name "$kind_cluster" --wait 2m
 	build/cluster/cluster images build/cluster/images.tar
 	kind load image-archive --name "$kind_cluster" bin/images/runner-helper.tar
+	kind load image-archive --name "$kind_cluster" bin/images/runner.tar
 	kind load image-archive --name "$kind_cluster" build/cluster/images.tar
 	KUBECONFIG=$(mktemp)
 	trap 'rm -f "$KUBECONFIG"' EXIT

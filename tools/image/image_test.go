@@ -22,23 +22,24 @@ import (
 )
 
 const (
+	testTitle     = "runner-helper"
 	testReference = "localhost/runner-helper:dev"
 	testVersion   = "v1.2.3"
 )
 
-func testHelpers() []helper {
-	var helpers []helper
+func testContents() []content {
+	var contents []content
 	for _, p := range platforms {
-		helpers = append(helpers, helper{platform: p, binary: []byte("the helper for " + p.Architecture)})
+		contents = append(contents, content{p, []file{{"runner-helper", 0o755, []byte("the helper for " + p.Architecture)}}})
 	}
-	return helpers
+	return contents
 }
 
-// testArchive is the archive of testHelpers, and its files by their names.
+// testArchive is the archive of testContents, and its files by their names.
 func testArchive(t *testing.T) ([]byte, map[string][]byte) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := writeArchive(&out, testReference, testVersion, testHelpers()); err != nil {
+	if err := writeArchive(&out, testTitle, testReference, testVersion, testContents()); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{}
@@ -173,7 +174,7 @@ func checkConfig(t *testing.T, p v1.Platform, got v1.ConfigFile, layer v1.Hash) 
 		Architecture: p.Architecture,
 		Created:      made,
 		RootFS:       v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{layer}},
-		History:      []v1.History{{Created: made, CreatedBy: "helperimage"}},
+		History:      []v1.History{{Created: made, CreatedBy: "tools/image"}},
 		Config: v1.Config{
 			User:       "65532:65532",
 			WorkingDir: "/",
@@ -234,13 +235,13 @@ func TestSameBytes(t *testing.T) {
 // whoever changes the image on purpose changes them here. They are those of the configurations, which have the hash of the
 // layer in them as it is before compression: what gzip makes of it may change with Go.
 func TestDigestIsStable(t *testing.T) {
-	_, images, err := newIndex(testVersion, testHelpers())
+	_, images, err := newIndex(testTitle, testVersion, testContents())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []string{
-		"sha256:201f58ea9b09b9997964b1799ddc0a38da30ad563e2115650de9d16d2ee895ac",
-		"sha256:10a3df5a47b13e446aaba12942591ee316494347b4329b69440028754def7b73",
+		"sha256:e3ddb4e8c6ad89e2acb9d4a75ae14bfe219d0bd0e243cac561961b430fc98f56",
+		"sha256:77e2376c0757a70adc96c44564fdb475af29aed602fb8b47dd75d9dbdbac0276",
 	} {
 		got, err := images[i].ConfigName()
 		if err != nil {
@@ -253,8 +254,8 @@ func TestDigestIsStable(t *testing.T) {
 }
 
 func TestDigestTellsInputsApart(t *testing.T) {
-	digest := func(version string, helpers []helper) string {
-		index, _, err := newIndex(version, helpers)
+	digest := func(version string, contents []content) string {
+		index, _, err := newIndex(testTitle, version, contents)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,33 +265,55 @@ func TestDigestTellsInputsApart(t *testing.T) {
 		}
 		return d.String()
 	}
-	other := testHelpers()
-	other[1].binary = []byte("another helper")
-	base := digest(testVersion, testHelpers())
-	if digest("v1.2.4", testHelpers()) == base || digest(testVersion, other) == base {
+	other := testContents()
+	other[1].files[0].data = []byte("another helper")
+	base := digest(testVersion, testContents())
+	if digest("v1.2.4", testContents()) == base || digest(testVersion, other) == base {
 		t.Error("another version, or another helper, gives the same digest")
 	}
 }
 
-// TestTools: the programs that jobs call are in a folder of their own, after all else, so that an image without them is the
-// one that it always was.
-func TestTools(t *testing.T) {
-	h := testHelpers()[0]
-	without, err := newLayer(h)
+// TestLayer: files and folders are in the order of their paths, whatever that of the input is, each folder once, and /tmp is
+// there for a program that needs it.
+func TestLayer(t *testing.T) {
+	files := []file{{"tools/b", 0o755, []byte("b")}, {"etc/ssl/certs/all", 0o644, []byte("all")}, {"tools/a", 0o755, []byte("a")}, {"core", 0o755, nil}}
+	for temp, want := range map[bool][]string{
+		false: {"core 755", "etc/ 755", "etc/group 644", "etc/passwd 644", "etc/ssl/ 755", "etc/ssl/certs/ 755", "etc/ssl/certs/all 644", "tools/ 755", "tools/a 755", "tools/b 755"},
+		true:  {"core 755", "etc/ 755", "etc/group 644", "etc/passwd 644", "etc/ssl/ 755", "etc/ssl/certs/ 755", "etc/ssl/certs/all 644", "tmp/ 1777", "tools/ 755", "tools/a 755", "tools/b 755"},
+	} {
+		layer, err := newLayer(kind{temp: temp}, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries(t, layer) {
+			got = append(got, fmt.Sprintf("%s %o", e.header.Name, e.header.Mode))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("with a /tmp %v the files are\n%q, want\n%q", temp, got, want)
+		}
+	}
+}
+
+// TestRunner has what is different in the image of core.
+func TestRunner(t *testing.T) {
+	_, images, err := newIndex("runner", testVersion, testContents())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.tools = []tool{{"a", []byte("the program a")}, {"b", []byte("the program b")}}
-	with, err := newLayer(h)
+	got, err := images[0].ConfigFile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	more := entries(t, with)[len(entries(t, without)):]
-	var got []string
-	for _, e := range more {
-		got = append(got, fmt.Sprintf("%s %o %s", e.header.Name, e.header.Mode, e.data))
+	want := v1.Config{
+		User: "65532:65532", WorkingDir: "/", Entrypoint: []string{"/core"}, Cmd: []string{"run"}, Labels: map[string]string{
+			"org.opencontainers.image.title":    "runner",
+			"org.opencontainers.image.version":  "v1.2.3",
+			"org.opencontainers.image.source":   "https://github.com/podrunner/runner",
+			"org.opencontainers.image.licenses": "MIT",
+		},
 	}
-	if want := []string{"tools/ 755 ", "tools/a 755 the program a", "tools/b 755 the program b"}; !slices.Equal(got, want) {
-		t.Errorf("the programs are %q, want %q", got, want)
+	if !reflect.DeepEqual(got.Config, want) {
+		t.Errorf("the configuration is\n%+v, want\n%+v", got.Config, want)
 	}
 }

@@ -26,11 +26,11 @@ const (
 // archive is the files of an OCI layout, by their paths.
 type archive map[string][]byte
 
-// writeArchive makes the image of the helpers and writes it as an OCI layout in a tar, whose only image is the index of all
+// writeArchive makes an image and writes it as an OCI layout in a tar, whose only image is the index of all
 // platforms. It also has the table of contents of Docker's format, over the same blobs: engines that know no layouts find
-// the first helper's platform there. Containerd prefers the layout.
-func writeArchive(w io.Writer, reference, version string, helpers []helper) error {
-	index, images, err := newIndex(version, helpers)
+// the first platform there. Containerd prefers the layout.
+func writeArchive(w io.Writer, title, reference, version string, contents []content) error {
+	index, images, err := newIndex(title, version, contents)
 	if err != nil {
 		return err
 	}

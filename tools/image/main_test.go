@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,8 @@ func TestRun(t *testing.T) {
 		name      string
 		reference string
 		binaries  map[string][]byte
-		tools     []string
+		programs  []string
+		archs     []string
 		err       string // "" when an archive is made
 	}{
 		{name: "both platforms", reference: testReference, binaries: map[string][]byte{"amd64": amd64, "arm64": arm64}},
@@ -47,38 +49,39 @@ func TestRun(t *testing.T) {
 		{name: "a digest", reference: "localhost/runner-helper@sha256:" + strings.Repeat("0", 64), err: "reference of the image: "},
 		{
 			name: "a platform is missing", reference: testReference, binaries: map[string][]byte{"amd64": amd64},
-			err: "read the helper for linux/arm64: ",
+			err: "read the program for linux/arm64: ",
 		},
+		{name: "one platform alone", reference: testReference, binaries: map[string][]byte{"arm64": arm64}, archs: []string{"arm64"}},
 		{
 			name: "of another platform", reference: testReference, binaries: map[string][]byte{"amd64": amd64, "arm64": amd64},
-			err: "no helper for linux/arm64: it is for EM_X86_64",
+			err: "no program for linux/arm64: it is for EM_X86_64",
 		},
 		{
-			name: "not static", reference: testReference, err: "no helper for linux/amd64: it is linked dynamically; build it with CGO_ENABLED=0",
+			name: "not static", reference: testReference, err: "no program for linux/amd64: it is linked dynamically; build it with CGO_ENABLED=0",
 			binaries: map[string][]byte{"amd64": program(elf.EM_X86_64, elf.PT_INTERP, elf.PT_LOAD), "arm64": arm64},
 		},
 		{
-			name: "with programs that jobs call", reference: testReference, tools: []string{"b", "a"},
+			name: "with programs that jobs call", reference: testReference, programs: []string{"tools/b", "tools/a"},
 			binaries: map[string][]byte{
 				"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64, "arm64/tools/a": arm64, "amd64/tools/b": amd64, "arm64/tools/b": arm64,
 			},
 		},
 		{
-			name: "a program is missing on a platform", reference: testReference, tools: []string{"a"},
+			name: "a program is missing on a platform", reference: testReference, programs: []string{"tools/a"},
 			binaries: map[string][]byte{"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64}, err: "read the program for linux/arm64: ",
 		},
 		{
-			name: "a program of another platform", reference: testReference, tools: []string{"a"},
+			name: "a program of another platform", reference: testReference, programs: []string{"tools/a"},
 			binaries: map[string][]byte{"amd64": amd64, "arm64": arm64, "amd64/tools/a": amd64, "arm64/tools/a": amd64},
 			err:      "no program for linux/arm64: it is for EM_X86_64",
 		},
 		{
 			name: "no program", reference: testReference, binaries: map[string][]byte{"amd64": []byte("#!/bin/sh\n"), "arm64": arm64},
-			err: "no helper for linux/amd64: ",
+			err: "no program for linux/amd64: ",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			first, err := runIn(t, test.reference, test.binaries, test.tools, time.Unix(1e9, 0))
+			first, err := runIn(t, test.reference, test.binaries, test.programs, test.archs, time.Unix(1e9, 0))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("the error is %v, want %q", err, test.err)
@@ -92,7 +95,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Another folder, and binaries of another time.
-			second, err := runIn(t, test.reference, test.binaries, test.tools, time.Unix(2e9, 0))
+			second, err := runIn(t, test.reference, test.binaries, test.programs, test.archs, time.Unix(2e9, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +107,7 @@ func TestRun(t *testing.T) {
 }
 
 // runIn runs the program in a folder of its own, with binaries by their architectures or paths, and gives the archive, nil when there is none.
-func runIn(t *testing.T, reference string, binaries map[string][]byte, tools []string, built time.Time) ([]byte, error) {
+func runIn(t *testing.T, reference string, binaries map[string][]byte, programs, archs []string, built time.Time) ([]byte, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for arch, data := range binaries {
@@ -124,9 +127,12 @@ func runIn(t *testing.T, reference string, binaries map[string][]byte, tools []s
 	}
 	out := filepath.Join(dir, "images", "runner-helper.tar")
 	var stdout bytes.Buffer
-	args := []string{"-binaries", filepath.Join(dir, "helper"), "-reference", reference, "-version", testVersion, "-out", out}
-	for _, name := range tools {
-		args = append(args, "-tool", name)
+	args := []string{"-title", testTitle, "-binaries", filepath.Join(dir, "helper"), "-reference", reference, "-version", testVersion, "-out", out}
+	for _, path := range programs {
+		args = append(args, "-program", path)
+	}
+	for _, arch := range archs {
+		args = append(args, "-arch", arch)
 	}
 	err := run(args, &stdout)
 	if err == nil && !strings.Contains(stdout.String(), reference) {
@@ -137,4 +143,41 @@ func runIn(t *testing.T, reference string, binaries map[string][]byte, tools []s
 		t.Fatal(readErr)
 	}
 	return archive, err
+}
+
+// TestFiles: a file is in the image of each platform, and one that is missing is named.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	for path, data := range map[string][]byte{"amd64/core": program(elf.EM_X86_64), "arm64/core": program(elf.EM_AARCH64), "own.hcl": []byte("own")} {
+		file := filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contents, err := readContents(platforms, dir, []string{"core"}, map[string]string{"runner.hcl": filepath.Join(dir, "own.hcl")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(contents) != len(platforms) {
+		t.Fatalf("there are %d platforms", len(contents))
+	}
+	for _, c := range contents {
+		if f := c.files[0]; f.path != "runner.hcl" || f.mode != 0o644 || string(f.data) != "own" {
+			t.Errorf("for %s the first file is %s of mode %o with %q", c.platform, f.path, f.mode, f.data)
+		}
+	}
+	_, err = readContents(platforms, dir, []string{"core"}, map[string]string{"runner.hcl": filepath.Join(dir, "none.hcl")})
+	if err == nil || !strings.Contains(err.Error(), "read what is to be /runner.hcl: ") {
+		t.Errorf("a file that is missing gives %v", err)
+	}
+}
+
+func TestNoSuchImage(t *testing.T) {
+	err := run([]string{"-title", "core"}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), `there is no image "core", only ["runner" "runner-helper"]`) {
+		t.Errorf("the error is %v", err)
+	}
 }
