@@ -69,6 +69,11 @@ runner-image: $(TOOLS)/image ## Build the image of core with the plugins and run
 $(TOOLS)/image: tools/go.mod tools/go.sum $(shell find tools/image -type f -not -name '*_test.go')
 	@cd tools && GOWORK=off go build -trimpath -o $@ ./image
 
+# The chart is tested with it. It has a module of its own, so that whoever only lints need not build it.
+$(TOOLS)/helm: tools/helm/go.mod tools/helm/go.sum
+	@echo "build helm (once, a minute or so)"
+	@cd tools/helm && GOWORK=off CGO_ENABLED=0 go build -trimpath -o $@ helm.sh/helm/v3/cmd/helm
+
 .PHONY: generate
 generate: $(TOOLS)/built ## Generate code from the .proto files
 	@for dir in $(PROTOS); do $(TOOLS)/protogen $$dir; done
@@ -164,14 +169,18 @@ $(TOOLS)/faktory: plugins/source-faktory/go.mod plugins/source-faktory/go.sum
 test: test-unit test-e2e ## Run all tests, with the race detector
 
 .PHONY: test-unit
-test-unit: $(TOOLS)/built redis ## Run the tests of every module
+test-unit: $(TOOLS)/built redis chart-test ## Run the tests of every module
 	@# What they read beside their own module is not seen by the cache of results.
 	cd tools && GOWORK=off $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -count=1 -timeout 5m ./...
 	$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m $(UNITS:%=./%/...)
 	$(INCLUSTER) $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 5m ./internal/...
 
+.PHONY: chart-test
+chart-test: $(TOOLS)/helm ## Check deploy/chart: lint, golden files, rights, the schema of its values
+	go test -count=1 ./test/chart
+
 .PHONY: test-e2e
-test-e2e: build $(TOOLS)/built faktory ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
+test-e2e: build $(TOOLS)/built $(TOOLS)/helm faktory ## Run the tests of the real binaries: faults, kills, a gigabyte of log, a real Kubernetes
 	$(TOOLS)/gotestsum --format testname -- -timeout 30m -count=1 -p 1 ./test/faktory ./test/e2e ./test/e2e/faktory ./test/e2e/opslevel
 	test/e2e/with-cluster.sh $(TOOLS)/gotestsum --format testname -- -timeout 40m -count=1 -parallel 6 ./test/e2e/kubernetes
 
