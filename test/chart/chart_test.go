@@ -259,6 +259,7 @@ func TestRefused(t *testing.T) {
 		{nil, "set secret.name to the name of a Secret"},
 		{[]string{"secret.name=s", "config.name=a", "config.settings=b"}, "leave out one of them"},
 		{[]string{"secret.name=s", "serviceAccount.create=false"}, "set serviceAccount.name"},
+		{[]string{"secret.name=s", "scaling.enabled=true", "scaling.minReplicas=2"}, "replicas is less than scaling.minReplicas"},
 		{[]string{"secret.name=s", "replica=3"}, "'replica' not allowed"},
 		{[]string{"secret.name=s", "secret.create=true"}, "'create' not allowed"},
 		{[]string{"secret.name=s", "image.digest=x"}, "'digest' not allowed"},
@@ -393,7 +394,7 @@ func TestEveryValueCounts(t *testing.T) {
 		}
 		base := []string{"--set", "secret.name=s,serviceAccount.name=a"}
 		if strings.HasPrefix(path, "scaling.") && path != "scaling.enabled" {
-			base = append(base, "--set", "scaling.enabled=true")
+			base = append(base, "--set", "scaling.enabled=true,replicas=9")
 		}
 		if render(t, base...) == render(t, append(base, set...)...) {
 			t.Errorf("%q makes no difference", set)

@@ -56,6 +56,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and .Values.config.settings .Values.config.name -}}
 {{- fail "config.settings and config.name are both given, and the runner reads one configuration: leave out one of them" -}}
 {{- end -}}
+{{- if and .Values.scaling.enabled (lt (int .Values.replicas) (int .Values.scaling.minReplicas)) -}}
+{{- fail "replicas is less than scaling.minReplicas: with scaling it is how many runners there may be at most" -}}
+{{- end -}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: set serviceAccount.name to the account that there is" -}}
 {{- end -}}
