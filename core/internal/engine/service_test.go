@@ -108,7 +108,7 @@ func TestServeSeveralPipelines(t *testing.T) {
 		for range 40 {
 			<-e.started
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // a job that is one too many would be there by then
 		cancel()
 	}()
 	serve(t, ctx, s)
