@@ -508,20 +508,25 @@ func TestEndOfTheLogIsKept(t *testing.T) {
 	}
 }
 
+// delivering returns the run of a job of which the source has lines; nil before.
+func (a *adopters) delivering(f *fakeSource, id string) *lasting {
+	f.mu.Lock()
+	none := len(f.logs[id]) == 0
+	f.mu.Unlock()
+	if none {
+		return nil
+	}
+	return a.run(id)
+}
+
 // TestTakenByAnother: nothing more is said of a job that another runner has.
 func TestTakenByAnother(t *testing.T) {
 	f, a := newFakeSource(t), newAdopters()
 	f.add("1")
 	a.first(&script{lines: []string{"a"}, runs: true, canceled: canceled})
 	serveUntil(t, adopting(f, a), "the job is let go of", func() bool {
-		l := a.run("1")
+		l := a.delivering(f, "1")
 		if l == nil {
-			return false
-		}
-		f.mu.Lock()
-		delivered := len(f.logs["1"]) > 0
-		f.mu.Unlock()
-		if !delivered {
 			return false
 		}
 		select {
@@ -559,14 +564,8 @@ func TestNothingIsDeliveredOfAJobThatIsLeft(t *testing.T) {
 	s.Pipelines[0].MaxBytes = 1 // a chunk for each line
 	f.appending <- struct{}{}
 	serveUntil(t, s, "the job is let go of", func() bool {
-		l := a.run("1")
+		l := a.delivering(f, "1")
 		if l == nil {
-			return false
-		}
-		f.mu.Lock()
-		delivered := len(f.logs["1"]) > 0
-		f.mu.Unlock()
-		if !delivered {
 			return false
 		}
 		select {
