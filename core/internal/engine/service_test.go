@@ -414,7 +414,7 @@ func TestDrain(t *testing.T) {
 		defer cancel()
 		begun := time.Now()
 		serve(t, ctx, newService(f, e))
-		if took := time.Since(begun); took > 2*time.Second {
+		if took := time.Since(begun); took > 10*time.Second { // a drain may take minutes
 			t.Errorf("it took %s", took)
 		}
 	})

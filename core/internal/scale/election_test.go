@@ -38,7 +38,7 @@ func TestOneLeads(t *testing.T) {
 	begun := time.Now()
 	a.stop()
 	c.leads("b")
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > a.times.lease*3/4 { // a lease that is not given back
 		t.Errorf("it took %s", took)
 	}
 	asked := len(first.questions())
@@ -61,7 +61,7 @@ func TestLeaderDies(t *testing.T) {
 	a.away.Store(true)
 	begun := time.Now()
 	c.leads("b")
-	if took := time.Since(begun); took < a.times.lease-a.times.retry-500*time.Millisecond || took > a.times.lease+500*time.Millisecond {
+	if took := time.Since(begun); took < a.times.lease-a.times.retry-500*time.Millisecond || took > a.times.lease+1500*time.Millisecond {
 		t.Errorf("it took %s", took)
 	}
 	if text := a.log.String(); !strings.Contains(text, "this runner has lost the lease") || !strings.Contains(text, "could not update the Lease") {

@@ -248,11 +248,11 @@ func TestSentryIsDown(t *testing.T) {
 	for range 3 * maxWaitingReports {
 		r.Job(failedJob(r))
 	}
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("the reports took %s", took)
 	}
 	r.Close(2 * time.Second)
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > 20*time.Second {
 		t.Errorf("all of it took %s", took)
 	}
 	if n := strings.Count(log.String(), "error reports can't be sent"); n != 1 || !strings.Contains(log.String(), "refused") || strings.Contains(log.String(), telemetrytest.Key) {
@@ -273,7 +273,7 @@ func TestSentryHangs(t *testing.T) {
 	r.Job(failedJob(r))
 	begun := time.Now()
 	r.Close(200 * time.Millisecond)
-	if took := time.Since(begun); took < 200*time.Millisecond || took > time.Second {
+	if took := time.Since(begun); took < 200*time.Millisecond || took > 5*time.Second {
 		t.Errorf("the end took %s", took)
 	}
 	goleak.VerifyNone(t, others) // as long as the server is there

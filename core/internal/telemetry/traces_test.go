@@ -362,12 +362,12 @@ func TestCollectorIsDown(t *testing.T) {
 			for range 3000 {
 				live(traces)
 			}
-			if took := time.Since(begun); took > 5*time.Second {
+			if took := time.Since(begun); took > 20*time.Second {
 				t.Errorf("the jobs took %s", took)
 			}
 			begun = time.Now()
 			traces.Close(300 * time.Millisecond)
-			if took := time.Since(begun); took > 2*time.Second {
+			if took := time.Since(begun); took > 10*time.Second {
 				t.Errorf("the end took %s", took)
 			}
 			if log.String() == "" || strings.Count(log.String(), "something is wrong with traces") > 1 {

@@ -7,21 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podrunner/runner/test/e2e/runner"
 	"github.com/podrunner/runner/test/faktory"
 )
 
 // TestStopIdle: a runner with nothing to do ends within two seconds.
 func TestStopIdle(t *testing.T) {
 	w := newWorld(t)
-	for range 3 {
+	runner.Within(t, "the stop", 2*time.Second, func() time.Duration {
 		r := w.run(settings{})
 		time.Sleep(500 * time.Millisecond)
 		begun := time.Now()
 		r.Stop()
-		if took := time.Since(begun); took > 2*time.Second {
-			t.Errorf("it took %s", took)
-		}
-	}
+		return time.Since(begun)
+	})
 }
 
 // TestStopWithJobs: jobs that run finish, and are reported, before the runner ends.
@@ -62,7 +61,7 @@ func TestDrainTimeout(t *testing.T) {
 	time.Sleep(time.Second)
 	begun := time.Now()
 	r.Stop()
-	if took := time.Since(begun); took < 3*time.Second || took > 15*time.Second {
+	if took := time.Since(begun); took < 3*time.Second || took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	all := faktory.Heard{}

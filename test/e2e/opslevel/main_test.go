@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/podrunner/runner/plugins/source-opslevel/opsleveltest"
 	"github.com/podrunner/runner/test/e2e/runner"
@@ -193,12 +192,4 @@ func numbered(n int) string {
 		fmt.Fprintln(&b, i+1)
 	}
 	return b.String()
-}
-
-// within fails the test when something took too long.
-func within(t *testing.T, what string, since time.Time, most time.Duration) {
-	t.Helper()
-	if took := time.Since(since); took > most {
-		t.Errorf("%s took %s, want %s at most", what, took, most)
-	}
 }

@@ -61,6 +61,10 @@ func (r *run) judge(ctx context.Context) (executor.Result, error) {
 func (r *run) ending(ctx context.Context, steps []*executor.Evidence) *executor.Ending {
 	r.mu.Lock()
 	e := r.state.Ending
+	var given *executor.Result
+	if r.gaveUp {
+		given = r.verdict
+	}
 	r.mu.Unlock()
 	for _, s := range r.steps {
 		if s.follower != nil && s.follower.Ending() != nil {
@@ -80,6 +84,8 @@ func (r *run) ending(ctx context.Context, steps []*executor.Evidence) *executor.
 	switch {
 	case e.Why == agent.Lifetime:
 		return executor.Expired(e.At, r.e.opts.Settings.Lifetime)
+	case given != nil && e.Why == agent.Canceled: // by this process, in case it starts all the same
+		return &executor.Ending{At: e.At, Outcome: given.Outcome, Reason: given.Reason, Message: given.Message}
 	case e.Why == agent.Canceled, r.wasCanceled():
 		return executor.Canceled(e.At)
 	}

@@ -54,6 +54,8 @@ type run struct {
 	// closed says that Close has begun: no more helpers are started.
 	closed  bool
 	verdict *executor.Result
+	// gaveUp says that the verdict is that of a job that has not started.
+	gaveUp bool
 	// canceled is when the first Cancel came; zero before.
 	canceled time.Time
 	// state is what the helper has told last; met says that it has been heard: it has told a state, or sent records.
@@ -152,12 +154,12 @@ func (r *run) supervise(find func(context.Context) (*corev1.Pod, error)) {
 	newSupervisor(r, pod).follow()
 }
 
-// conclude sets what the job comes to unless its log tells otherwise. The first verdict counts.
-func (r *run) conclude(verdict executor.Result) {
+// conclude sets what the job comes to unless its log tells otherwise. The first verdict counts; it returns whether this is it.
+func (r *run) conclude(verdict executor.Result) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.verdict != nil {
-		return
+		return false
 	}
 	r.verdict = &verdict
 	close(r.over)
@@ -171,6 +173,7 @@ func (r *run) conclude(verdict executor.Result) {
 	default: // the objects are being made: a call that is broken off may leave one
 	}
 	time.AfterFunc(wait, func() { r.drain(cause) })
+	return true
 }
 
 // Status implements executor.Run.
@@ -194,7 +197,7 @@ func (r *run) Cancel(grace time.Duration) {
 	case r.scheduled():
 		r.start(func() { r.cancelInPod(grace, cancelSlack) })
 	default:
-		r.concludeCanceled("the job was canceled before it ran")
+		r.giveUp(canceled("the job was canceled before it ran"))
 	}
 }
 
@@ -220,11 +223,11 @@ func (r *run) cancelInPod(grace, within time.Duration) {
 		return
 	}
 	if !r.mayHaveRun() { // the helper's own image, for one, may still be pulled
-		r.concludeCanceled("the job was canceled before it ran")
+		r.giveUp(canceled("the job was canceled before it ran"))
 		return
 	}
 	r.e.opts.Logger.Warn("the job's helper can't be told to end the job; its pod is deleted", "pod", r.objects.name, "error", err)
-	r.concludeCanceled("the job was canceled; its helper could not be reached, so the end of its log is missing")
+	r.conclude(canceled("the job was canceled; its helper could not be reached, so the end of its log is missing"))
 }
 
 // mayHaveRun tells whether a step was heard of, here or by the runner that had the pod before, or its container was started.
@@ -244,7 +247,8 @@ func (r *run) mayHaveRun() bool {
 	return false
 }
 
-func (r *run) concludeCanceled(message string) {
+// canceled is the result of a job that is over since it was canceled.
+func canceled(message string) executor.Result {
 	c := executor.Canceled(time.Now())
-	r.conclude(executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: message})
+	return executor.Result{Outcome: c.Outcome, Reason: c.Reason, Message: message}
 }

@@ -613,6 +613,77 @@ func TestStartTimeout(t *testing.T) {
 	want(t, res, job.PodTimeout, job.ReasonStartTimeout, "the network is away")
 }
 
+// TestGivenUp: a pod that was given up is there until the source has heard of it. When its step starts all the same it is
+// not run, or told to end at once.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	starts := func(t *testing.T, n *node) {
+		t.Helper()
+		over := make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		n.work.Go(func() {
+			defer close(over)
+			n.runStep(ctx, filepath.Join(n.dir, "steps", "job"), func(orders <-chan struct{}, w *spool.Writer) {
+				<-orders
+				prints(143)(orders, w)
+			})
+		})
+		select {
+		case <-over:
+		case <-time.After(20 * time.Second):
+			t.Error("the step runs on")
+		}
+		cancel()
+	}
+	t.Run("its helper runs", func(t *testing.T) {
+		t.Parallel()
+		n, e := newNode(t)
+		r := n.start(e, plainJob(), nil)
+		n.change(func(pod *corev1.Pod) {
+			pod.Status.ContainerStatuses = waits("job", "ErrImagePull", "alpine:none: not found").Status.ContainerStatuses
+		})
+		res, _ := follow(t, r)
+		want(t, res, job.Failed, job.ReasonImageNotFound, "alpine:none: not found")
+		starts(t, n)
+	})
+	t.Run("its helper comes later", func(t *testing.T) {
+		t.Parallel()
+		n, e := newNode(t)
+		late := &lateDialer{node: n}
+		e.dialer = late
+		e.opts.Settings.StartTimeout = 3 * time.Second
+		r := n.start(e, plainJob(), nil)
+		res, _ := follow(t, r)
+		want(t, res, job.PodTimeout, job.ReasonStartTimeout, "no step of the job has started")
+		late.known.Store(true)
+		n.change(func(pod *corev1.Pod) { pod.Status.PodIP = "10.0.0.1" })
+		starts(t, n)
+	})
+	t.Run("by another runner", func(t *testing.T) {
+		t.Parallel()
+		n, e := newNode(t)
+		late := &lateDialer{node: n}
+		e.dialer = late
+		e.opts.Settings.StartTimeout = 3 * time.Second
+		r := n.startLasting(e, plainJob(), nil)
+		res, _ := follow(t, r)
+		if err := r.Keep(t.Context(), executor.Kept{Result: job.Result{Outcome: res.Outcome, Reason: res.Reason}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		second := otherOf(t, n.client, n, nil)
+		last(t, second)
+		a := takeOver(t, second)
+		defer a.Run.Close(context.Background()) //nolint:errcheck // the pod is deleted as well as it may be
+		if a.Kept == nil || a.Kept.Result.Reason != job.ReasonStartTimeout {
+			t.Errorf("what is kept is %+v", a.Kept)
+		}
+		starts(t, n)
+	})
+}
+
 // TestWhatIsKnownWhenTheStartTimesOut: what the helper tells of its steps may come later than what they print, or not at all.
 func TestWhatIsKnownWhenTheStartTimesOut(t *testing.T) {
 	e := executorOf(t, cluster(t), nil)

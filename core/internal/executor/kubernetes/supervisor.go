@@ -99,7 +99,7 @@ func (s *supervisor) follow() {
 		case <-s.starting.C:
 			s.startTimedOut()
 		case <-s.patience.C:
-			s.conclude(executor.Result{
+			s.giveUp(executor.Result{
 				Outcome: s.impatient.reason.Info().Outcome, Reason: s.impatient.reason, Message: s.impatient.message,
 			})
 		case <-s.stuck.C:
@@ -153,16 +153,22 @@ func (s *supervisor) look() {
 		s.podEnded()
 		return
 	}
-	if s.e.dialer.ready(pod) {
-		select {
-		case s.reachable <- struct{}{}:
-		default:
-		}
-		s.client.Connect()
-	}
+	s.reach(pod)
 	s.deletion(pod)
 	s.doubt(pod)
 	s.explain()
+}
+
+// reach has the client connect to the pod's helper, if enough is known of the pod.
+func (r *run) reach(pod *corev1.Pod) {
+	if !r.e.dialer.ready(pod) {
+		return
+	}
+	select {
+	case r.reachable <- struct{}{}:
+	default:
+	}
+	r.client.Connect()
 }
 
 // isTaken tells whether another runner has the pod. One that was seen before this runner's claim was has another one, too.
@@ -395,7 +401,7 @@ func (s *supervisor) startTimedOut() {
 			return
 		}
 	}
-	s.conclude(executor.Result{
+	s.giveUp(executor.Result{
 		Outcome: w.reason.Info().Outcome, Reason: w.reason,
 		Message: fmt.Sprintf("%s within start_timeout (%s): %s", what, s.e.opts.Settings.StartTimeout, message),
 	})

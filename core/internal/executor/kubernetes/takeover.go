@@ -273,6 +273,9 @@ func keptOn(pod *corev1.Pod) *executor.Kept {
 func (e *Executor) adopted(o *objects, pod *corev1.Pod, w *watched) *run {
 	r := runWith(e, o, w)
 	r.found(pod)
+	if r.kept != nil { // a pod that was given up may still be about to start
+		r.start(r.endInPod)
+	}
 	go r.supervise(func(context.Context) (*corev1.Pod, error) { return pod, nil })
 	return r
 }
