@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,11 +168,12 @@ func TestLogThatCannotBeRead(t *testing.T) {
 	e := newExecutor(t, nil)
 	r := start(t, e, job.Job{Commands: []string{"echo a line to be damaged", "sleep 1000"}})
 	var damaged []string
-	for ctx := deadline(t); damaged == nil; time.Sleep(time.Millisecond) {
+	for ctx := deadline(t); len(damaged) == 0; time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil {
 			t.Fatal("nothing is printed")
 		}
 		damaged = filesWith(t, r.steps[0].spool, "a line to be damaged", "")
+		damaged = slices.DeleteFunc(damaged, func(path string) bool { return strings.HasSuffix(path, ".new") }) // it is about to be renamed
 	}
 	data, err := os.ReadFile(damaged[0])
 	if err != nil {
