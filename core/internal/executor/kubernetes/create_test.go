@@ -47,15 +47,32 @@ func executorOf(t *testing.T, client *fake.Clientset, d dialer) *Executor {
 	}
 	e.pods = newPods(client, "jobs", &metav1.LabelSelector{MatchLabels: map[string]string{labelName: appName}}, e.opts.Logger)
 	e.life, e.end = context.WithCancel(context.Background())
+	before := watches(client)
 	e.running.Go(func() { e.pods.run(e.life) })
 	t.Cleanup(func() {
 		e.end()
 		e.running.Wait()
 	})
-	for !e.pods.informer.HasSynced() {
-		time.Sleep(time.Millisecond)
-	}
+	awaitWatch(t, client, e, before)
 	return e
+}
+
+// watches is the number of watches of pods that there have been.
+func watches(client *fake.Clientset) int {
+	n := 0
+	for _, a := range client.Actions() {
+		if a.Matches("watch", "pods") {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitWatch waits until an executor follows the pods, when so many watches were there before. What happens between the list
+// and the watch is told by a cluster, but not by the fake.
+func awaitWatch(t *testing.T, client *fake.Clientset, e *Executor, before int) {
+	t.Helper()
+	await(t, "the pods are watched", func() bool { return e.pods.informer.HasSynced() && watches(client) > before })
 }
 
 // runOf is a run of plainJob that nobody supervises.

@@ -674,7 +674,7 @@ func TestGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		second := otherOf(t, n.client, n, nil)
-		last(t, second)
+		last(t, n.client, second)
 		a := takeOver(t, second)
 		defer a.Run.Close(context.Background()) //nolint:errcheck // the pod is deleted as well as it may be
 		if a.Kept == nil || a.Kept.Result.Reason != job.ReasonStartTimeout {

@@ -208,8 +208,9 @@ func takeOver(t *testing.T, e *Executor) *executor.Adopted {
 }
 
 // last gives an executor a Lease, and has it look for orphans.
-func last(t *testing.T, e *Executor) {
+func last(t *testing.T, client *fake.Clientset, e *Executor) {
 	t.Helper()
+	before := watches(client)
 	e.end() // the pods' informer has to be told before it begins
 	e.running.Wait()
 	e.opts.Lasting = true
@@ -219,6 +220,7 @@ func last(t *testing.T, e *Executor) {
 		t.Fatal(err)
 	}
 	e.running.Go(func() { e.pods.run(e.life) })
+	awaitWatch(t, client, e, before)
 }
 
 // TestTakeOver has a runner go in the middle of a job, and another one go on with it: the log comes again from its
@@ -245,7 +247,7 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := otherOf(t, n.client, n, nil)
-	last(t, second)
+	last(t, n.client, second)
 	adopted := takeOver(t, second)
 	if adopted.Runner != "runner-1" || adopted.Kept != nil || adopted.Job.ID != withInit().ID || adopted.Delivered != delivered {
 		t.Errorf("adopted %+v", adopted)
@@ -290,7 +292,7 @@ func TestTakeOverWithoutTheBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := otherOf(t, n.client, n, nil)
-	last(t, second)
+	last(t, n.client, second)
 	adopted := takeOver(t, second)
 	res, records := follow(t, adopted.Run)
 	want(t, res, job.Success, "", "")
@@ -332,7 +334,7 @@ func TestTakeOverBehindAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := otherOf(t, n.client, n, nil)
-	last(t, second)
+	last(t, n.client, second)
 	adopted := takeOver(t, second)
 	res, records := follow(t, adopted.Run)
 	want(t, res, job.Success, "", "")
