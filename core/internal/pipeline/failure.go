@@ -61,6 +61,10 @@ func (s *stage) fail(ctx context.Context, cause error) error {
 	if err := s.mark(text + "; " + s.OnError.consequence()); err != nil {
 		return err
 	}
+	// At once: the job may print nothing more for hours, or all of it is withheld.
+	if err := s.output.flush(); err != nil {
+		return err
+	}
 	rest, finish := s.window.all()
 	withheld := 0
 	without := func(it item) error {

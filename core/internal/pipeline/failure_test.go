@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/podrunner/runner/core/internal/job"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
@@ -316,5 +318,71 @@ func TestMessageIsUTF8(t *testing.T) {
 	result, err := Run(t.Context(), opts)
 	if want := "exec /bin/\uFFFD: not found"; err != nil || result.Message != want {
 		t.Errorf("message is %q, want %q; %v", result.Message, want, err)
+	}
+}
+
+// directStage runs a stage by itself, whose items the test puts in and takes out.
+func directStage(t *testing.T, of Stage) (in chan<- item, next func() item) {
+	t.Helper()
+	opts := options(nil, nil, of)
+	opts.Logger, opts.Redact = hclog.NewNullLogger(), func(text string) string { return text }
+	into, out := make(chan item), make(chan item)
+	s := &stage{Stage: of, options: &opts, in: into, out: out}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return into, func() item {
+		t.Helper()
+		select {
+		case it := <-out:
+			return it
+		case <-time.After(time.Minute):
+			t.Fatal("nothing comes out")
+			return item{}
+		}
+	}
+}
+
+// TestDeathsWhileIdle: a processor's process serves many jobs, and dies of some of them. A job that has nothing with it when
+// that happens is not the one, however often it happens.
+func TestDeathsWhileIdle(t *testing.T) {
+	idle := stageOf(t, "idle", prefixing("p:"))
+	h, _ := idle.Connector.(*host)
+	in, next := directStage(t, idle)
+	for n := range uint64(2 * maxFailures) {
+		in <- item{through: n + 1} // taken once the job is open
+		if it := next(); it.through != n+1 {
+			t.Fatalf("came out %+v, want through %d", it, n+1)
+		}
+		h.kill()
+	}
+	in <- item{result: &job.Result{Outcome: job.Success}}
+	if it := next(); it.result == nil || it.result.Outcome != job.Success {
+		t.Errorf("came out %+v, want success", it)
+	}
+}
+
+// TestEndsWhileIdle: a processor that ends an idle job by itself, and lives on, would do so for ever.
+func TestEndsWhileIdle(t *testing.T) {
+	var opens atomic.Int64
+	in, next := directStage(t, stageOf(t, "bad", func(int) *processor {
+		return &processor{opened: func() error { opens.Add(1); return errCrash }}
+	}))
+	if it := next(); it.batch == nil || !strings.Contains(string(it.batch.Data), `processor "bad" failed: `) {
+		t.Errorf("came out %+v, want the failure", it)
+	}
+	if n := opens.Load(); n != maxFailures {
+		t.Errorf("the job was opened %d times, want %d", n, maxFailures)
+	}
+	in <- item{result: &job.Result{Outcome: job.Success}}
+	if it := next(); it.result == nil || it.result.Reason != job.ReasonProcessor {
+		t.Errorf("came out %+v, want a failure", it)
 	}
 }

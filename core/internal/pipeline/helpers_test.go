@@ -38,6 +38,8 @@ type processor struct {
 	pluginv1.UnimplementedProcessorServer
 	// open is called first, and may fail.
 	open func(*pluginv1.Open) error
+	// opened is called when Open is answered, and may fail.
+	opened func() error
 	// batch answers a batch; nil acknowledges it with no edits.
 	batch func(*pluginv1.Batch) (*pluginv1.Result, error)
 	// finish answers Finish; nil returns the result unchanged.
@@ -89,6 +91,11 @@ func (p *processor) process(stream pluginv1.Processor_ProcessServer) error {
 		}
 		if err := stream.Send(response); err != nil {
 			return err
+		}
+		if response.GetOpened() != nil && p.opened != nil {
+			if err := p.opened(); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -175,6 +182,15 @@ func (c *connection) Condemn(reason error) {
 }
 
 func (c *connection) Explain(_ context.Context, err error) error { return err }
+
+func (c *connection) Err() error {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	if c.host.server == nil || c.host.conn != c.conn {
+		return errors.New("killed")
+	}
+	return nil
+}
 
 // sliceLog is a Log made of lines.
 type sliceLog struct {

@@ -64,6 +64,8 @@ type Connection interface {
 	Condemn(reason error)
 	// Explain makes an error of a call to this process into one that says what became of the process, if it is gone.
 	Explain(ctx context.Context, err error) error
+	// Err is how the process has ended; nil as long as it lives.
+	Err() error
 }
 
 // OnError says what becomes of a job when a processor fails for good.

@@ -46,12 +46,15 @@ func (s *stage) run(ctx context.Context) error {
 	s.nextSeq = 1
 	for failures := 1; ; failures++ {
 		acked := s.acked
-		err := s.attempt(ctx)
+		idle, err := s.attempt(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if s.acked > acked {
 			failures = 1
+		}
+		if idle {
+			failures--
 		}
 		var gone *goneError
 		if errors.As(err, &gone) || failures == maxFailures {
@@ -72,15 +75,17 @@ type goneError struct{ err error }
 func (e *goneError) Error() string { return e.err.Error() }
 func (e *goneError) Unwrap() error { return e.err }
 
-// attempt does the stage's work with one process, until the end or until the process fails.
-func (s *stage) attempt(ctx context.Context) (err error) {
+// attempt does the stage's work with one process, until the end or until the process fails. idle says that the process has
+// ended while it owed this job no answer.
+func (s *stage) attempt(ctx context.Context) (idle bool, err error) {
 	connection, err := s.Connector.Connect(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
-		return &goneError{err}
+		return false, &goneError{err}
 	}
+	opened := false
 	stream := newStream(ctx, s.Name, connection, s.options.StallTimeout)
 	defer func() {
 		stream.close()
@@ -90,14 +95,17 @@ func (s *stage) attempt(ctx context.Context) (err error) {
 			err = context.Cause(ctx)
 		default:
 			err = connection.Explain(ctx, err)
+			_, owed := s.window.waiting()
+			idle = opened && !owed && connection.Err() != nil
 		}
 	}()
 	if err := stream.open(s.openMessage()); err != nil {
-		return err
+		return false, err
 	}
+	opened = true
 	s.window.restart()
 	stream.group.run(func(ctx context.Context) error { return s.send(ctx, stream) })
-	return s.receive(stream)
+	return false, s.receive(stream)
 }
 
 func (s *stage) openMessage() *pluginv1.Open {

@@ -47,7 +47,8 @@ type ProcessorClient interface {
 	// seen everything: a processor's state is a function of the records, never of the clock, of chance or of other jobs.
 	//
 	// A message that does not fit what is said here is a fault of the processor, like a crash: core takes nothing of it,
-	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides.
+	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides. A
+	// process that ends while it owes a job no answer is no fault of that job's.
 	Process(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ProcessRequest, ProcessResponse], error)
 }
 
@@ -97,7 +98,8 @@ type ProcessorServer interface {
 	// seen everything: a processor's state is a function of the records, never of the clock, of chance or of other jobs.
 	//
 	// A message that does not fit what is said here is a fault of the processor, like a crash: core takes nothing of it,
-	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides.
+	// breaks the stream, and opens the job anew. After three faults with no acknowledgement in between, `on_error` decides. A
+	// process that ends while it owes a job no answer is no fault of that job's.
 	Process(grpc.BidiStreamingServer[ProcessRequest, ProcessResponse]) error
 	mustEmbedUnimplementedProcessorServer()
 }
