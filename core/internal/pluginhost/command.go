@@ -75,6 +75,7 @@ func (p *Plugin) RunCommand(ctx context.Context, c Command) (int, error) {
 		_ = configW.Close()
 	}()
 	err = cmd.Wait()
+	_ = configW.Close() // what it has left behind may hold the other end, and does not read
 	<-written
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {

@@ -67,6 +67,21 @@ func TestCommandEnds(t *testing.T) {
 	}
 }
 
+// TestCommandLeavesProcess: a call is over when its process is, whatever that has left behind.
+func TestCommandLeavesProcess(t *testing.T) {
+	f := newFixture(t, pluginhost.Options{}, "echo")
+	p := f.launch(t, "echo")
+	begun := time.Now()
+	code, stdout, _, err := runCommand(t, p, strings.Repeat("x", 1<<20), "leave") // more than a pipe holds
+	killEscaped(t, stdout)
+	if code != 0 || err != nil {
+		t.Errorf("code %d, %v", code, err)
+	}
+	if took := time.Since(begun); took > commandTime {
+		t.Errorf("the call took %s, as long as what was left behind", took)
+	}
+}
+
 // TestCommandIsTold: the end of the context ends the program, gently when it lets itself be told.
 func TestCommandIsTold(t *testing.T) {
 	for command, want := range map[string]int{"wait": 4, "stuck": -1} {

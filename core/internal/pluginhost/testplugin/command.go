@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 //	killed  kills itself
 //	wait    says so, and ends with code 4 when it is told to
 //	stuck   says so, and does not heed what it is told
+//	leave   ends, and leaves a process behind that holds the configuration's descriptor
 func command(args []string) int {
 	switch args[0] {
 	case "tell", "enqueue":
@@ -29,6 +31,8 @@ func command(args []string) int {
 		return code
 	case "killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "leave":
+		return leave()
 	case "wait", "stuck":
 		told := make(chan os.Signal, 1)
 		signal.Notify(told, syscall.SIGTERM)
@@ -57,5 +61,20 @@ func tell(args []string) int {
 		name, _, _ := strings.Cut(variable, "=")
 		fmt.Println(name)
 	}
+	return 0
+}
+
+func leave() int {
+	fd, err := strconv.Atoi(os.Getenv(protocol.EnvConfigFD))
+	if err != nil {
+		return 9
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(fd), "configuration")}
+	if err := cmd.Start(); err != nil {
+		return 9
+	}
+	fmt.Printf("grandchild %d\n", cmd.Process.Pid)
 	return 0
 }
