@@ -51,6 +51,22 @@ func TestStartFaults(t *testing.T) {
 	}
 }
 
+// TestLeftGroup: a plugin that hangs is killed also when it does not lead its process group any more.
+func TestLeftGroup(t *testing.T) {
+	f := newFixture(t, pluginhost.Options{Limits: pluginhost.Limits{Start: 300 * time.Millisecond}}, "group-left")
+	launched := make(chan error, 1)
+	go func() {
+		_, err := f.Launch(t.Context(), pluginhost.Processor, "group-left")
+		launched <- err
+	}()
+	select {
+	case err := <-launched:
+		wantReason(t, err, pluginhost.HungAtStart)
+	case <-time.After(patience):
+		t.Fatal("the process is still waited for")
+	}
+}
+
 var addresses = regexp.MustCompile(`goroutine \d+.*|0x[0-9a-f]+|[^ \t\n]*/testplugin/|\.go:\d+|/[^ \t\n]*/src/`)
 
 // withoutAddresses takes out of a crash report what differs from build to build.

@@ -3,6 +3,7 @@
 package pluginhost
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -14,9 +15,12 @@ func setGroup(cmd *exec.Cmd) {
 	dieWithCore(cmd.SysProcAttr)
 }
 
-// signalGroup sends a signal to the group that a process leads.
+// signalGroup sends a signal to the group that a process leads, and to the process itself where there is none: it has
+// gone over to another group, and a process that can't be killed would be waited for for ever.
 func signalGroup(process *os.Process, sig syscall.Signal) {
-	_ = syscall.Kill(-process.Pid, sig) // a group that is gone needs none
+	if errors.Is(syscall.Kill(-process.Pid, sig), syscall.ESRCH) {
+		_ = process.Signal(sig) // one that is gone needs none
+	}
 }
 
 // killGroup kills what is left of the group of a process that has been reaped. Its id may be taken again by then, which

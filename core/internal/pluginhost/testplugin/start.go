@@ -50,6 +50,7 @@ var startModes = map[string]func(){
 	"slow-start":     func() { time.Sleep(300 * time.Millisecond) },
 	"exit-at-start":  func() { exit(3, "no database here") },
 	"panic-at-start": func() { panic("a test's panic at the start") },
+	"group-left":     func() { leaveGroup(); select {} },
 	"hang-at-start":  func() { stderr("waiting for a database"); select {} },
 	"not-a-plugin":   func() { fmt.Println("Hello, world"); os.Exit(0) },
 	"yes":            func() { feedStdout() },
@@ -115,4 +116,15 @@ func spawn(escape bool) {
 		exit(9, err.Error())
 	}
 	stderr(fmt.Sprintf("[INFO] grandchild %d", cmd.Process.Pid))
+}
+
+// leaveGroup goes over to core's process group.
+func leaveGroup() {
+	group, err := syscall.Getpgid(os.Getppid())
+	if err == nil {
+		err = syscall.Setpgid(0, group)
+	}
+	if err != nil {
+		exit(9, err.Error())
+	}
 }
