@@ -7,6 +7,7 @@ import (
 
 	"github.com/podrunner/runner/sdk"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // change is one edit of one record, taken out of the columns.
@@ -100,10 +101,52 @@ func (c *columns) rest() error {
 	return nil
 }
 
+// prefixes returns the text that is put before each of n records, numbered from first. Its errors say what is wrong with the
+// runs.
+func prefixes(e *pluginv1.Edits, first uint64, n int) ([]string, error) {
+	counts, lengths, data := e.GetPrefixCounts(), e.GetPrefixLengths(), string(e.GetPrefixData())
+	switch {
+	case len(counts) != len(lengths):
+		return nil, fmt.Errorf("edits: %d prefix_counts and %d prefix_lengths; each run has both", len(counts), len(lengths))
+	case len(counts) > 0 && e.GetFirstSeq() != first:
+		return nil, fmt.Errorf("edits: first_seq is %d; with prefix_counts it is the first record that is acknowledged, %d", e.GetFirstSeq(), first)
+	case strings.Contains(data, "\n"):
+		return nil, errors.New("edits: prefix_data holds a line end; a record is one line")
+	}
+	out, done, whole := make([]string, n), 0, uint64(0)
+	for i, count := range counts {
+		length := uint64(lengths[i])
+		switch {
+		case count == 0:
+			return nil, fmt.Errorf("edits: run %d of prefix_counts is of no record; a run has at least one", i)
+		case uint64(count) > uint64(n-done):
+			return nil, fmt.Errorf("edits: prefix_counts are for more than the %d records that are acknowledged", n)
+		case length > uint64(len(data)):
+			return nil, fmt.Errorf("edits: run %d has a prefix of %d bytes, and prefix_data holds only %d more", i, length, len(data))
+		}
+		if whole += uint64(count) * length; whole > protocol.MaxMessageBytes {
+			return nil, fmt.Errorf("edits: prefixes make the records more than %d bytes longer", protocol.MaxMessageBytes)
+		}
+		for range count {
+			out[done] = data[:length]
+			done++
+		}
+		data = data[length:]
+	}
+	if data != "" {
+		return nil, fmt.Errorf("edits: prefix_data holds %d bytes more than prefix_lengths use", len(data))
+	}
+	return out, nil
+}
+
 // apply returns what becomes of records, numbered from first, with the edits. It is written to be plainly right, not to
 // be fast; its errors say what is wrong with the edits.
 func apply(records []Line, first uint64, e *pluginv1.Edits) ([]edited, error) {
 	list, err := changes(e)
+	if err != nil {
+		return nil, err
+	}
+	before, err := prefixes(e, first, len(records))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +168,7 @@ func apply(records []Line, first uint64, e *pluginv1.Edits) ([]edited, error) {
 		for len(list) > 0 && list[0].seq == first+uint64(i) {
 			mine, list = append(mine, list[0]), list[1:]
 		}
-		became, err := applyToOne(record, mine)
+		became, err := applyToOne(record, before[i], mine)
 		if err != nil {
 			return nil, fmt.Errorf("edits of record %d: %w", first+uint64(i), err)
 		}
@@ -134,9 +177,10 @@ func apply(records []Line, first uint64, e *pluginv1.Edits) ([]edited, error) {
 	return out, nil
 }
 
-// applyToOne returns what a record becomes with its own edits.
-func applyToOne(record Line, list []change) (edited, error) {
+// applyToOne returns what a record becomes with the text put before it and its own edits.
+func applyToOne(record Line, before string, list []change) (edited, error) {
 	var text strings.Builder
+	text.WriteString(before)
 	out := edited{Line: record}
 	at := 0
 	for _, x := range list {

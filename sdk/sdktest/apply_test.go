@@ -38,6 +38,13 @@ func TestApplyRefuses(t *testing.T) {
 		"wrong order":      {&pluginv1.Edits{FirstSeq: 5, Ops: []byte{insert, drop}, Lines: []uint32{0, 0}, InsertFlags: []byte{0}, Inserted: []uint32{0}}, "splices come first"},
 		"partial insert":   {&pluginv1.Edits{FirstSeq: 5, Ops: []byte{insert}, Lines: []uint32{0}, InsertFlags: []byte{2}, Inserted: []uint32{0}}, "an insert with FLAG_PARTIAL"},
 		"line end":         {&pluginv1.Edits{FirstSeq: 5, Ops: []byte{insert}, Lines: []uint32{0}, InsertFlags: []byte{0}, Inserted: []uint32{1}, Data: []byte("\n")}, "holds a line end"},
+		"prefix lengths":   {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{1}}, "1 prefix_counts and 0 prefix_lengths"},
+		"prefix first":     {&pluginv1.Edits{FirstSeq: 6, PrefixCounts: []uint32{1}, PrefixLengths: []uint32{0}}, "the first record that is acknowledged, 5"},
+		"prefix line end":  {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{1}, PrefixLengths: []uint32{1}, PrefixData: []byte("\n")}, "prefix_data holds a line end"},
+		"prefix of none":   {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{0}, PrefixLengths: []uint32{0}}, "is of no record"},
+		"prefixes of more": {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{3}, PrefixLengths: []uint32{0}}, "for more than the 2 records"},
+		"prefix data":      {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{1}, PrefixLengths: []uint32{2}, PrefixData: []byte("x")}, "prefix_data holds only 1 more"},
+		"prefix data left": {&pluginv1.Edits{FirstSeq: 5, PrefixCounts: []uint32{1}, PrefixLengths: []uint32{1}, PrefixData: []byte("xy")}, "1 bytes more than prefix_lengths use"},
 		"outside the line": {&pluginv1.Edits{FirstSeq: 6, Ops: []byte{splice}, Lines: []uint32{0}, Offsets: []uint32{2}, Removed: []uint32{1}, Inserted: []uint32{0}}, "the record has 2 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +53,24 @@ func TestApplyRefuses(t *testing.T) {
 				t.Errorf("got %v, %v, want an error that holds %q", lines, err, c.want)
 			}
 		})
+	}
+}
+
+// TestApplyPrefixes: a text comes before all other edits of its record.
+func TestApplyPrefixes(t *testing.T) {
+	lines, err := apply(Lines("one", "two", "three", "four"), 5, &pluginv1.Edits{
+		FirstSeq: 5, PrefixCounts: []uint32{2, 1}, PrefixLengths: []uint32{2, 1}, PrefixData: []byte("p:q"),
+		Ops: []byte{splice, drop}, Lines: []uint32{0, 1}, Offsets: []uint32{0}, Removed: []uint32{1}, Inserted: []uint32{1}, Data: []byte("O"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]string, 0, len(lines))
+	for _, l := range join(lines) {
+		got = append(got, l.Text)
+	}
+	if want := []string{"p:One", "qthree", "four"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

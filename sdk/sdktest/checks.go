@@ -25,6 +25,7 @@ var checks = []check{
 	{"order", "answers come in order, edits fit their records, each batch is acknowledged", checkOrder},
 	{"empty log", "a job may end without a line", checkEmpty},
 	{"batch borders", "where batches end and how many are under way changes nothing", checkBorders},
+	{"prefix runs", "a core that does not take prefix_runs gets the same output without them", checkPrefixRuns},
 	{"repeat", "the same records give the same output: nothing depends on the clock or on chance", checkRepeat},
 	{"replay", "a new process that goes on from the last checkpoint gives the same output", checkReplay},
 	{"cancel", "a job that core gives up leaves nothing behind", checkCancel},
@@ -141,6 +142,16 @@ func checkBorders(ctx context.Context, s *subject) error {
 		}
 	}
 	return nil
+}
+
+func checkPrefixRuns(ctx context.Context, s *subject) error {
+	x := s.ordinary("prefixes")
+	want, err := s.run(ctx, x)
+	if err != nil {
+		return err
+	}
+	x.open.PrefixRuns = false
+	return s.sameRun(ctx, x, want)
 }
 
 func checkRepeat(ctx context.Context, s *subject) error {

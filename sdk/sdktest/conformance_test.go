@@ -59,6 +59,8 @@ func TestConformanceCatches(t *testing.T) {
 		{"overlap", "order", "a splice at offset 1, and the one before it reaches to 2"},
 		{"outcome line", "order", "an insert with FLAG_OUTCOME"},
 		{"short columns", "order", "it puts in 5 bytes, and data holds only 4 more"},
+		{"prefixes too many", "order", "prefix_counts are for more than the 2 records"},
+		{"prefixes unasked", "prefix runs", "they are only for a core whose Open says prefix_runs"},
 		{"checkpoint", "order", "the processor declares in its traits that it has none"},
 		{"large checkpoint", "order", "a checkpoint has 2097153 bytes"},
 		{"no result", "empty log", "gives it back"},

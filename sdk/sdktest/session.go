@@ -176,6 +176,8 @@ func (x *exchange) take(r *pluginv1.Result) error {
 		return fmt.Errorf("ack_through is %d, in the middle of a batch; a Result acknowledges whole batches", r.AckThrough)
 	case r.Checkpoint != nil && x.noCheckpoints:
 		return errors.New("a Result has a checkpoint; the processor declares in its traits that it has none")
+	case !x.script.open.PrefixRuns && len(r.Edits.GetPrefixCounts()) > 0:
+		return errors.New("a Result has prefix_counts; they are only for a core whose Open says prefix_runs")
 	case len(r.Checkpoint) > protocol.MaxCheckpointBytes:
 		return fmt.Errorf("a checkpoint has %d bytes, more than %d", len(r.Checkpoint), protocol.MaxCheckpointBytes)
 	}
@@ -278,6 +280,7 @@ func newScript(id string, records []Line, maxLines int, window uint32) *script {
 			Runner:        "sdktest",
 			Worker:        1,
 			WindowBatches: window,
+			PrefixRuns:    true, // as core does
 		},
 		batches: pack(records, min(maxLines, protocol.MaxBatchLines)),
 		result:  successful(),

@@ -73,6 +73,12 @@ var wires = map[string]*wire{
 			Inserted: []uint32{5}, InsertFlags: []byte{0}, Data: []byte("four"),
 		}}
 	}},
+	"prefixes unasked": {result: func(b *pluginv1.Batch) *pluginv1.Result {
+		return &pluginv1.Result{AckThrough: last(b), Edits: prefixes(b.FirstSeq, len(b.Ends))}
+	}},
+	"prefixes too many": {result: func(b *pluginv1.Batch) *pluginv1.Result {
+		return &pluginv1.Result{AckThrough: last(b), Edits: prefixes(b.FirstSeq, len(b.Ends)+1)}
+	}},
 	"checkpoint": {result: func(b *pluginv1.Batch) *pluginv1.Result {
 		return &pluginv1.Result{AckThrough: last(b), Checkpoint: []byte("state")}
 	}},
@@ -90,6 +96,11 @@ var wires = map[string]*wire{
 }
 
 func last(b *pluginv1.Batch) uint64 { return b.FirstSeq + uint64(len(b.Ends)) - 1 }
+
+// prefixes are edits that put a text before each of n records.
+func prefixes(first uint64, n int) *pluginv1.Edits {
+	return &pluginv1.Edits{FirstSeq: first, PrefixCounts: []uint32{uint32(n)}, PrefixLengths: []uint32{1}, PrefixData: []byte("p")}
+}
 
 func ack(b *pluginv1.Batch) *pluginv1.Result { return &pluginv1.Result{AckThrough: last(b)} }
 
