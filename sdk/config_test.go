@@ -111,7 +111,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"int too large":      {`{"text":"a","queue":{"q":{}},"number":128}`, `name:"number": Wrong value: A whole number is needed that fits 8 bits.`},
 		"negative":           {`{"text":"a","queue":{"q":{}},"count":-1}`, `name:"count": Wrong value: A whole number is needed, not negative, that fits 16 bits.`},
 		"float":              {`{"text":"a","queue":{"q":{}},"ratio":"1"}`, `name:"ratio": Wrong value: A number is needed.`},
-		"duration":           {`{"text":"a","queue":{"q":{}},"wait":"5s"}`, `name:"wait": Wrong value: A whole number is needed.`},
+		"duration":           {`{"text":"a","queue":{"q":{}},"wait":"5s"}`, `name:"wait": Wrong value: A whole number of nanoseconds, such as that of a time.Duration, is needed.`},
 		"regexp":             {`{"text":"a","queue":{"q":{}},"pattern":"("}`, `name:"pattern": Wrong value: A regular expression in RE2 syntax is needed: missing closing ).`},
 		"regexp in a list":   {`{"text":"a","queue":{"q":{}},"patterns":["a","["]}`, `name:"patterns" index:1: Wrong value: A regular expression in RE2 syntax is needed: missing closing ].`},
 		"list":               {`{"text":"a","queue":{"q":{}},"names":"x"}`, `name:"names": Wrong type: A list is needed here.`},

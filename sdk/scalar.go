@@ -102,7 +102,7 @@ func (s scalar) setText(v reflect.Value, text string) error {
 func (s scalar) setInt(v reflect.Value, data []byte) error {
 	n, err := strconv.ParseInt(string(data), 10, 64)
 	if err != nil {
-		return errors.New("a whole number is needed")
+		return fmt.Errorf("a whole number%s is needed", s.unit())
 	}
 	if v.CanInt() {
 		if v.OverflowInt(n) {
@@ -116,6 +116,17 @@ func (s scalar) setInt(v reflect.Value, data []byte) error {
 	}
 	v.SetUint(uint64(n))
 	return nil
+}
+
+// unit is what a number of this kind counts. Core reads durations and sizes from runner.hcl; a test's map has the numbers.
+func (s scalar) unit() string {
+	switch s.kind {
+	case pluginv1.Kind_KIND_DURATION:
+		return " of nanoseconds, such as that of a time.Duration,"
+	case pluginv1.Kind_KIND_BYTES:
+		return " of bytes"
+	}
+	return ""
 }
 
 // parseTag reads the text of a default tag and returns it as JSON.
