@@ -171,8 +171,11 @@ func (h *Host) Places() string {
 	places := make([]string, len(h.opts.Dirs))
 	for i, dir := range h.opts.Dirs {
 		places[i] = fmt.Sprintf("  %s (%s)", dir.Path, dir.From)
-		if _, err := os.Stat(dir.Path); errors.Is(err, fs.ErrNotExist) {
+		switch _, err := os.ReadDir(dir.Path); {
+		case errors.Is(err, fs.ErrNotExist):
 			places[i] += ", which does not exist"
+		case err != nil: // not a directory, no right to look, links in a circle
+			places[i] += fmt.Sprintf(", which can't be read: %v", errors.Unwrap(err))
 		}
 	}
 	return strings.Join(places, "\n")

@@ -98,6 +98,15 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestUnreadableDirectory: what keeps core from looking there is not that there is nothing.
+func TestUnreadableDirectory(t *testing.T) {
+	file := filepath.Join(files(t, "runner-processor-sanitize"), "runner-processor-sanitize")
+	_, err := newHost(t, pluginhost.Options{Dirs: []pluginhost.Dir{{Path: file, From: "plugin_dir"}}}).Find(pluginhost.Processor, "sanitize")
+	if e := faultOf(t, err, pluginhost.NotFound); !strings.Contains(e.Error(), file+" (plugin_dir), which can't be read: not a directory") {
+		t.Errorf("the error does not say so: %v", e)
+	}
+}
+
 func TestNoDirectories(t *testing.T) {
 	_, err := newHost(t, pluginhost.Options{}).Find(pluginhost.Processor, "sanitize")
 	if e := faultOf(t, err, pluginhost.NotFound); !strings.Contains(e.Error(), "set plugin_dir") {

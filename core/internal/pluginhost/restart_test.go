@@ -75,6 +75,18 @@ func TestKillNine(t *testing.T) {
 	connect(t, p)
 }
 
+// TestReplacedByAnother: a program that core would have to treat in another way does not take the place of the first one.
+func TestReplacedByAnother(t *testing.T) {
+	f := newFixture(t, pluginhost.Options{}, "turncoat")
+	p := f.launch(t, "turncoat")
+	killNine(t, connect(t, p))
+	f.log.waitFor(t, "its circuit is open")
+	_, err := p.Connect(t.Context())
+	if e := faultOf(t, err, pluginhost.CircuitOpen); !strings.Contains(e.Error(), "whose needs_secrets is true and not false") || !strings.Contains(e.Error(), "Restart core") {
+		t.Errorf("the error does not say what happened and what to do: %v", e)
+	}
+}
+
 // TestCircuit has a plugin that dies soon after each start, though it never fails to start.
 func TestCircuit(t *testing.T) {
 	f := newFixture(t, pluginhost.Options{Limits: pluginhost.Limits{

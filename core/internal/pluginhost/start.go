@@ -40,6 +40,9 @@ func (p *Plugin) start(ctx context.Context) (*Connection, error) {
 	} else {
 		err = checkDescription(p.found, description)
 	}
+	if first := p.description.Load(); err == nil && first != nil {
+		err = checkSame(p.found, first, description)
+	}
 	if err != nil {
 		return nil, c.abandon(err)
 	}
@@ -203,6 +206,29 @@ func checkDescription(found Found, description *pluginv1.DescribeResponse) error
 			printable(shorten(description.GetName(), 100)), printable(shorten(fmt.Sprint(description.GetServices()), 300))),
 		Advice: "Install the right program under this name.",
 	}
+}
+
+// checkSame says why a process can't take the place of the one before it: its program was replaced by one that core would
+// have to treat in another way, and all that was made of the first description goes on as it is. A processor that has come to
+// need secrets would find none to redact, and a source that takes no packed logs would answer to lines that it has not seen.
+func checkSame(found Found, first, now *pluginv1.DescribeResponse) error {
+	for _, trait := range []struct {
+		name     string
+		was, now bool
+	}{
+		{"redacts", first.GetProcessor().GetRedacts(), now.GetProcessor().GetRedacts()},
+		{"needs_secrets", first.GetProcessor().GetNeedsSecrets(), now.GetProcessor().GetNeedsSecrets()},
+		{"packed_logs", first.GetSource().GetPackedLogs(), now.GetSource().GetPackedLogs()},
+	} {
+		if trait.was != trait.now {
+			return &Error{
+				Plugin: found.title(), Reason: WrongKind,
+				Detail: fmt.Sprintf("was replaced while core runs by a program whose %s is %v and not %v", trait.name, trait.now, trait.was),
+				Advice: "Restart core, or put back the program that it was started with.",
+			}
+		}
+	}
+	return nil
 }
 
 // abandon kills a process that was never ready for use, cleans up after it, and adds what it wrote to the reason.

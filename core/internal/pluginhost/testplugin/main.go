@@ -92,6 +92,12 @@ func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv
 		}},
 		Processor: &pluginv1.ProcessorTraits{Checkpoints: s.mode == "count"},
 	}
+	if s.mode == "turncoat" { // says another thing in its second process
+		marker := os.Args[0] + ".seen"
+		_, err := os.Stat(marker)
+		out.Processor.NeedsSecrets = err == nil
+		_ = os.WriteFile(marker, nil, 0o600)
+	}
 	if s.isSource {
 		out.Services, out.Processor = []string{pluginv1.Source_ServiceDesc.ServiceName}, nil
 		out.Source, out.Commands = &pluginv1.SourceTraits{Scales: s.mode == "scales"}, []string{"enqueue"}
