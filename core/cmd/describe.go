@@ -120,10 +120,13 @@ func typeName(t *pluginv1.Type) string {
 // enumWord returns the name of an enum's value as it is spoken: "list" for KIND_LIST.
 func enumWord(name, prefix string) string { return strings.ToLower(strings.TrimPrefix(name, prefix)) }
 
-// writeDescription prints a plugin for people.
-func writeDescription(w io.Writer, kind pluginhost.Kind, d *pluginv1.DescribeResponse) error {
+// writeDescription prints a plugin for people, under the name that it is configured by: that of its file.
+func writeDescription(w io.Writer, found pluginhost.Found, d *pluginv1.DescribeResponse) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %q, version %s\n", kind, d.GetName(), orDash(d.GetVersion()))
+	fmt.Fprintf(&b, "%s %q, version %s\n", found.Kind, found.Name, orDash(d.GetVersion()))
+	if d.GetName() != found.Name {
+		fmt.Fprintf(&b, "It calls itself %q.\n", d.GetName())
+	}
 	if d.GetDescription() != "" {
 		fmt.Fprintf(&b, "%s\n", d.GetDescription())
 	}
@@ -134,7 +137,7 @@ func writeDescription(w io.Writer, kind pluginhost.Kind, d *pluginv1.DescribeRes
 	if len(config.GetAttributes())+len(config.GetBlocks()) == 0 {
 		b.WriteString("\nIt takes no configuration.\n")
 	} else {
-		fmt.Fprintf(&b, "\n%s %q {\n", kind, d.GetName())
+		fmt.Fprintf(&b, "\n%s %q {\n", found.Kind, found.Name)
 		writeBlock(&b, "config {", "", config, "  ")
 		b.WriteString("}\n")
 	}

@@ -164,7 +164,7 @@ func describePlugin(ctx context.Context, a *app, host *pluginhost.Host, name str
 	if asJSON {
 		return writeJSON(a.out, describe(plugin.Description()))
 	}
-	return writeDescription(a.out, plugin.Found().Kind, plugin.Description())
+	return writeDescription(a.out, plugin.Found(), plugin.Description())
 }
 
 // launchAny launches the processor of a name or, when there is none, the source.
