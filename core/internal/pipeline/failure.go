@@ -13,8 +13,11 @@ import (
 
 // checkFinished looks at the end of a job as a processor has returned it.
 func (s *stage) checkFinished(finished *pluginv1.Finished) (*job.Result, error) {
-	if batches, finish := s.window.all(); len(batches) > 0 || finish == nil {
+	switch batches, finish := s.window.all(); {
+	case len(batches) > 0:
 		return nil, errors.New("it sent Finished while records wait for their acknowledgement")
+	case finish == nil:
+		return nil, errors.New("it sent Finished before it was sent Finish")
 	}
 	for _, line := range finished.GetLines() {
 		if record.Flags(line.GetFlags())&record.Partial != 0 {

@@ -350,6 +350,19 @@ func directStage(t *testing.T, of Stage) (in chan<- item, next func() item) {
 	}
 }
 
+// TestFinishedTooEarly: a processor that ends the job while that goes on is told what it did.
+func TestFinishedTooEarly(t *testing.T) {
+	_, next := directStage(t, stageOf(t, "bad", func(int) *processor {
+		return &processor{opened: func(stream pluginv1.Processor_ProcessServer) error {
+			finished := &pluginv1.Finished{Result: &pluginv1.JobResult{Outcome: "success"}}
+			return stream.Send(&pluginv1.ProcessResponse{Message: &pluginv1.ProcessResponse_Finished{Finished: finished}})
+		}}
+	}))
+	if it := next(); it.batch == nil || !strings.Contains(string(it.batch.Data), "it sent Finished before it was sent Finish") {
+		t.Errorf("came out %+v, want the failure", it)
+	}
+}
+
 // TestDeathsWhileIdle: a processor's process serves many jobs, and dies of some of them. A job that has nothing with it when
 // that happens is not the one, however often it happens.
 func TestDeathsWhileIdle(t *testing.T) {
@@ -373,7 +386,7 @@ func TestDeathsWhileIdle(t *testing.T) {
 func TestEndsWhileIdle(t *testing.T) {
 	var opens atomic.Int64
 	in, next := directStage(t, stageOf(t, "bad", func(int) *processor {
-		return &processor{opened: func() error { opens.Add(1); return errCrash }}
+		return &processor{opened: func(pluginv1.Processor_ProcessServer) error { opens.Add(1); return errCrash }}
 	}))
 	if it := next(); it.batch == nil || !strings.Contains(string(it.batch.Data), `processor "bad" failed: `) {
 		t.Errorf("came out %+v, want the failure", it)

@@ -39,7 +39,7 @@ type processor struct {
 	// open is called first, and may fail.
 	open func(*pluginv1.Open) error
 	// opened is called when Open is answered, and may fail.
-	opened func() error
+	opened func(pluginv1.Processor_ProcessServer) error
 	// batch answers a batch; nil acknowledges it with no edits.
 	batch func(*pluginv1.Batch) (*pluginv1.Result, error)
 	// finish answers Finish; nil returns the result unchanged.
@@ -93,7 +93,7 @@ func (p *processor) process(stream pluginv1.Processor_ProcessServer) error {
 			return err
 		}
 		if response.GetOpened() != nil && p.opened != nil {
-			if err := p.opened(); err != nil {
+			if err := p.opened(stream); err != nil {
 				return err
 			}
 		}
