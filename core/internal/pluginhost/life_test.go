@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +69,25 @@ func TestRefusedConfiguration(t *testing.T) {
 	await(t, c)
 	_, err = p.Connect(t.Context())
 	wantReason(t, err, pluginhost.Closed)
+}
+
+// TestLongDiagnostic: what a plugin finds is for people, however much that is, and the redactor's bound holds.
+func TestLongDiagnostic(t *testing.T) {
+	f := newFixture(t, pluginhost.Options{}, "long-diagnostic")
+	var most atomic.Int64 // what it writes to its log is redacted beside it
+	f.SetRedact(func(text []byte) []byte {
+		if n := int64(len(text)); n > most.Load() {
+			most.Store(n)
+		}
+		return text
+	})
+	diagnostics, err := f.launch(t, "long-diagnostic").Validate(t.Context(), nil)
+	if err != nil || len(diagnostics) != 1 {
+		t.Fatalf("Validate gave %v, %v; want one diagnostic", diagnostics, err)
+	}
+	if n := len(diagnostics[0].GetDetail()); n > 17<<10 || most.Load() > 65<<10 {
+		t.Errorf("%d bytes are shown, and %d were redacted at once", n, most.Load())
+	}
 }
 
 // TestCloseInTime has plugins that do not want to end: each is gone when Close returns, well within its time.

@@ -58,7 +58,7 @@ func parseJSONLine(line []byte, redact func([]byte) []byte) (logLine, bool) {
 	}
 	out := logLine{level: hclog.Info, structured: true}
 	if level, ok := take(raw, "@level", "level").(string); ok {
-		if known := hclog.LevelFromString(level); known != hclog.NoLevel {
+		if known := hclog.LevelFromString(level); known != hclog.NoLevel && known != hclog.Off {
 			out.level = known
 		}
 	}

@@ -174,14 +174,22 @@ func (c *Connection) configure(ctx context.Context, configJSON []byte, runner st
 	return c.diagnostics, nil
 }
 
-// clean redacts the texts of diagnostics.
+// clean bounds and redacts the texts of diagnostics.
 func (c *Connection) clean(diagnostics []*pluginv1.Diagnostic) []*pluginv1.Diagnostic {
 	for _, d := range diagnostics {
-		d.Summary = string(c.redact([]byte(d.GetSummary())))
-		d.Detail = string(c.redact([]byte(d.GetDetail())))
+		d.Summary, d.Detail = c.cleanText(d.GetSummary()), c.cleanText(d.GetDetail())
 	}
 	return diagnostics
 }
+
+// cleanText returns what is shown of a text. That is far less than is redacted of it, so that what the cut goes through has
+// been seen whole.
+func (c *Connection) cleanText(text string) string {
+	return shorten(string(c.redact([]byte(shorten(text, maxLine)))), shownOfText)
+}
+
+// shownOfText is the most that is shown of a text of a diagnostic.
+const shownOfText = 16 << 10
 
 func hasError(diagnostics []*pluginv1.Diagnostic) bool {
 	for _, d := range diagnostics {

@@ -34,6 +34,7 @@ func TestParseLogLine(t *testing.T) {
 		{"slog", `{"time":"2026-01-02T03:04:05.123456789Z","level":"ERROR","msg":"m","n":1e3}`, "error|m|[n 1e3]"},
 		{"numeric message", `{"@message":1}`, "info|1|[]"},
 		{"numeric level and time", `{"@message":"m","@level":3,"@timestamp":17.5}`, "info|m|[timestamp 17.5]"},
+		{"a level that is none", `{"@message":"m","@level":"off"}`, "info|m|[]"},
 		{"no message", `{"a":{"b":[true,null]}}`, `info||[a {"b":[true,null]}]`},
 		{"null", `null`, "info|null|[]"},
 		{"array", `[1]`, "info|[1]|[]"},

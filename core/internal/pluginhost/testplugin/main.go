@@ -114,6 +114,8 @@ func (s *service) Validate(_ context.Context, req *pluginv1.ValidateRequest) (*p
 		panic("a test's panic in Validate")
 	case "hang-validate":
 		select {}
+	case "long-diagnostic":
+		return &pluginv1.ValidateResponse{Diagnostics: []*pluginv1.Diagnostic{warning(strings.Repeat("long ", 1<<18))}}, nil
 	case "environ": // tells its environment, and its descriptors
 		return &pluginv1.ValidateResponse{Diagnostics: []*pluginv1.Diagnostic{warning(strings.Join(os.Environ(), "\n"))}}, nil
 	}
