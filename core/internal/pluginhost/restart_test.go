@@ -87,6 +87,38 @@ func TestReplacedByAnother(t *testing.T) {
 	}
 }
 
+// TestKeptSockets: the end of a process ends its streams also when another process, which no host can find, holds the sockets.
+func TestKeptSockets(t *testing.T) {
+	f := newFixture(t, pluginhost.Options{}, "leave-batch")
+	t.Cleanup(func() { killEscaped(t, f.log.String()) })
+	p := f.launch(t, "leave-batch")
+	c := connect(t, p)
+	ctx, cancel := contextWithTimeout(t, patience)
+	defer cancel()
+	stream, err := pluginv1.NewProcessorClient(c.Conn()).Process(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*pluginv1.ProcessRequest{
+		{Message: &pluginv1.ProcessRequest_Open{Open: &pluginv1.Open{NextSeq: 1}}},
+		{Message: &pluginv1.ProcessRequest_Batch{Batch: &pluginv1.Batch{FirstSeq: 1, Data: []byte("x"), Ends: []uint32{1}}}},
+	} {
+		if err := stream.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if ctx.Err() != nil {
+		t.Errorf("the stream did not end with the process: %v", err)
+	}
+	await(t, c)
+	if next := connect(t, p); next.Generation() != 2 {
+		t.Errorf("generation is %d, want 2", next.Generation())
+	}
+}
+
 // TestCircuit has a plugin that dies soon after each start, though it never fails to start.
 func TestCircuit(t *testing.T) {
 	f := newFixture(t, pluginhost.Options{Limits: pluginhost.Limits{

@@ -23,6 +23,7 @@ import (
 //
 //	panic-batch    panics
 //	exit-batch     ends the process with code 5
+//	leave-batch    ends the process with code 5, and leaves one behind that holds its sockets
 //	hang-batch     never answers again
 //	nonsense-ack   acknowledges a record that it was never sent
 //	backward-ack   acknowledges what it has acknowledged before
@@ -116,6 +117,9 @@ func (j *job) fault(batch *pluginv1.Batch, result *pluginv1.Result) error {
 	case "panic-batch":
 		panic("a test's panic in a batch")
 	case "exit-batch":
+		exit(5, "leaving in a batch")
+	case "leave-batch":
+		spawn(true, sockets()...)
 		exit(5, "leaving in a batch")
 	case "hang-batch":
 		return j.hang()

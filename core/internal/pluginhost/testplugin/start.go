@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -68,6 +69,9 @@ var startModes = map[string]func(){
 	},
 }
 
+// realStderr is standard error also when go-plugin has put a pipe in its place.
+var realStderr = os.Stderr
+
 func stderr(line string) { _, _ = io.WriteString(os.Stderr, line+"\n") }
 
 func exit(code int, words string) {
@@ -105,17 +109,30 @@ func shake(format string) {
 // unserved keeps listeners from being collected, which would close them.
 var unserved []net.Listener
 
-// spawn starts a process that holds our outputs, in our group or in one of its own.
-func spawn(escape bool) {
+// sockets are ours: the one that is listened on, and core's connection.
+func sockets() []*os.File {
+	var out []*os.File
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range entries {
+		fd, _ := strconv.Atoi(entry.Name())
+		if target, _ := os.Readlink("/proc/self/fd/" + entry.Name()); strings.HasPrefix(target, "socket:") {
+			out = append(out, os.NewFile(uintptr(fd), target))
+		}
+	}
+	return out
+}
+
+// spawn starts a process that holds our outputs, and what else it is given, in our group or in one of its own.
+func spawn(escape bool, files ...*os.File) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args[0] = os.Args[0] + "-child"
 	cmd.Env = append(os.Environ(), childVariable+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
 	if err := cmd.Start(); err != nil {
 		exit(9, err.Error())
 	}
-	stderr(fmt.Sprintf("[INFO] grandchild %d", cmd.Process.Pid))
+	_, _ = fmt.Fprintf(realStderr, "[INFO] grandchild %d\n", cmd.Process.Pid)
 }
 
 // leaveGroup goes over to core's process group.
