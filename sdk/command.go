@@ -53,8 +53,8 @@ func (s *server) runCommand(c Command, args []string, stdout, stderr io.Writer) 
 	return c.Run(ctx, CommandCall{Args: args, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, server: s, config: config})
 }
 
-// maxConfigBytes bounds a configuration that comes through a pipe.
-const maxConfigBytes = 1 << 20
+// maxConfigBytes bounds a configuration that comes through a pipe, as it is bounded in a message.
+const maxConfigBytes = protocol.MaxMessageBytes
 
 // inheritedConfig reads the configuration that core hands to a subcommand: on a descriptor, since the environment and the
 // arguments of a process can be seen by others.
@@ -69,9 +69,12 @@ func inheritedConfig() ([]byte, error) {
 	}
 	file := os.NewFile(uintptr(fd), "configuration")
 	defer file.Close() //nolint:errcheck // it was only read
-	config, err := io.ReadAll(io.LimitReader(file, maxConfigBytes))
+	config, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration that core hands over: %w", err)
+	}
+	if len(config) > maxConfigBytes {
+		return nil, fmt.Errorf("the configuration that core hands over has more than %d MiB", maxConfigBytes>>20)
 	}
 	return config, nil
 }

@@ -51,6 +51,8 @@ func TestCommand(t *testing.T) {
 	}{
 		"by hand":               {code: 7, stdout: `["-f" "-"] "a job" "" "default"` + "\n"},
 		"by core":               {config: `{"url":"x","queue":"low"}`, code: 7, stdout: `["-f" "-"] "a job" "x" "low"` + "\n"},
+		"a large one":           {config: strings.Repeat(" ", 2<<20) + `{"url":"x","queue":"low"}`, code: 7, stdout: `["-f" "-"] "a job" "x" "low"` + "\n"},
+		"one that is too large": {config: strings.Repeat(" ", protocol.MaxMessageBytes) + `{}`, code: 1, stderr: "has more than 16 MiB"},
 		"a wrong configuration": {config: `{"queue":"high"}`, code: 2, stderr: "Wrong value"},
 		"no descriptor":         {variable: "x", code: 1, stderr: "commanded: RUNNER_PLUGIN_CONFIG_FD is not the number of a descriptor\n"},
 		"a standard stream":     {variable: "1", code: 1, stderr: "is not the number of a descriptor"},
@@ -62,13 +64,19 @@ func TestCommand(t *testing.T) {
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("a job"), &stdout, &stderr
 			if test.config != "" {
 				r, w, err := os.Pipe()
-				if err == nil {
-					_, err = w.WriteString(test.config)
-				}
-				if err = errors.Join(err, w.Close()); err != nil {
+				if err != nil {
 					t.Fatal(err)
 				}
-				defer func() { _ = r.Close() }()
+				written := make(chan struct{})
+				go func() { // more than a pipe holds
+					defer close(written)
+					_, _ = w.WriteString(test.config)
+					_ = w.Close()
+				}()
+				defer func() {
+					_ = r.Close()
+					<-written
+				}()
 				cmd.ExtraFiles, test.variable = []*os.File{r}, "3"
 			}
 			if test.variable != "" {
@@ -79,7 +87,7 @@ func TestCommand(t *testing.T) {
 				t.Fatal(err)
 			}
 			if code := cmd.ProcessState.ExitCode(); code != test.code || stdout.String() != test.stdout || !strings.Contains(stderr.String(), test.stderr) {
-				t.Errorf("exit code %d, %q, %q; want %+v", code, stdout.String(), stderr.String(), test)
+				t.Errorf("exit code %d, %q, %q; want %d, %q, %q", code, stdout.String(), stderr.String(), test.code, test.stdout, test.stderr)
 			}
 		})
 	}
