@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podrunner/runner/core/internal/entrypoint"
 	"github.com/podrunner/runner/core/internal/spool"
 )
@@ -240,6 +242,41 @@ func TestSpoolFails(t *testing.T) {
 	}
 	if code := s.wait(); code != entrypoint.CodeBroken {
 		t.Errorf("exit code %d", code)
+	}
+	s.nothingLeft()
+}
+
+// TestDiskFull has a write of the helper fail in its middle, as that of a full disk does. A reader who follows sees all that
+// the exit record counts, and the record; and nobody has asked the step to end.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	line := "$(head -c 30000 /dev/zero | tr '\\0' x)"
+	s := startStep(t, []string{"exec 3>$LEFT; mkfifo ../go; echo ready; line=" + line, "trap '' TERM; read _ <../go; while :; do echo $line; echo $line >&2; done"}, "-grace", "100ms")
+	r := s.reader()
+	if got := s.next(r); got != "ready" {
+		t.Fatalf("got %q", got)
+	}
+	if err := unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 50_000, Max: 50_000}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "run", "go"), []byte("\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testTime)
+	defer cancel()
+	err := error(nil)
+	for err == nil {
+		_, err = r.Next(ctx)
+	}
+	code, exit := s.exit()
+	if !errors.Is(err, io.EOF) || exit.Tally != r.Tally() || exit.Records != 2 {
+		t.Errorf("read %+v, then %v; the exit record has %+v", r.Tally(), err, exit.Tally)
+	}
+	if code != entrypoint.CodeBroken || exit.Failure != spool.FailureSpool || !exit.Asked.IsZero() {
+		t.Errorf("exit code %d, record %+v", code, exit)
+	}
+	if strings.Count(exit.Error, "write spool") != 1 {
+		t.Errorf("the error of both streams is %q", exit.Error)
 	}
 	s.nothingLeft()
 }

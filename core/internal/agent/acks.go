@@ -40,7 +40,7 @@ type stepAck struct {
 	// says that the helper knows.
 	through, sent uint64
 	end, endSent  bool
-	// records and bytes count what has come.
+	// records and bytes count what has come, as it is in the spool.
 	records, bytes uint64
 }
 

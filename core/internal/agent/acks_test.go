@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/core/internal/agent/agentv1"
+	"github.com/podrunner/runner/core/internal/record"
 )
 
 // refusing is a helper that does not take the first acknowledgement.
@@ -72,5 +73,21 @@ func TestAckThatFails(t *testing.T) {
 				t.Error("it is not made again")
 			}
 		})
+	}
+}
+
+// TestEmptyLinesAreUrgent: lines without text fill a spool as well, and the job waits for the acknowledgement.
+func TestEmptyLinesAreUrgent(t *testing.T) {
+	a := &acks{some: make(chan struct{}, 1), urgent: make(chan struct{}, 1), steps: map[string]*stepAck{}}
+	f := &Follower{client: &Client{acks: a}, step: "job"}
+	for f.tally.Records*17 < ackBytes { // what the spool puts before each text
+		lines := &agentv1.Records{First: f.tally.Records + 1, Ends: make([]uint32, record.MaxBatchLines), Flags: make([]byte, record.MaxBatchLines)}
+		if _, err := f.take(lines); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.add("job", f.tally.Records)
+	if len(a.urgent) == 0 {
+		t.Errorf("%d empty lines are no reason to send at once", f.tally.Records)
 	}
 }

@@ -142,7 +142,7 @@ func (f *Follower) take(m *agentv1.Records) (*record.Batch, error) {
 		return nil, err
 	}
 	f.tally.AddBatch(batch)
-	f.client.acks.received(f.step, batch.Len(), len(batch.Data))
+	f.client.acks.received(f.step, batch.Len(), spool.BatchBytes(batch))
 	return batch, nil
 }
 

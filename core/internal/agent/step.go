@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/entrypoint"
@@ -217,8 +218,8 @@ func (s *step) fetched() bool {
 	return false
 }
 
-// nothingWritten tells whether the step ended before it made a spool.
+// nothingWritten tells whether the step ended before it made a spool, or has removed it.
 func (s *step) nothingWritten() bool {
 	files, err := os.ReadDir(s.spool)
-	return err == nil && len(files) == 0
+	return len(files) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR))
 }

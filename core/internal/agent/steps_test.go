@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/podrunner/runner/core/internal/agent"
 	"github.com/podrunner/runner/core/internal/entrypoint"
 	"github.com/podrunner/runner/core/internal/spool"
@@ -268,6 +271,39 @@ func TestHelperDies(t *testing.T) {
 }
 
 // TestHelperDiesBeforeTheTurn ends the gate.
+// TestSpoolIsRemoved: a step that removes all that it may, its spool too, has no log any more, and nobody waits for it.
+func TestSpoolIsRemoved(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]string{"removed": "", "a file in its place": "; echo x >$DIR/steps/job/spool"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t, sh("echo one; read _ <$DIR/go; rm -r $DIR/steps/job/spool"+end+"; sleep 1000")).serve()
+			gone := fifo(t, filepath.Join(p.dir, "go"))
+			c := p.client(nil)
+			job := p.start("job")
+			f := c.Follow("job")
+			if b, err := f.Next(limit(t)); err != nil || string(b.Data) != "one" {
+				t.Fatalf("got %v, %v", b, err)
+			}
+			if _, err := gone.w.WriteString("\n"); err != nil {
+				t.Fatal(err)
+			}
+			if lines, err := read(t, f); status.Code(err) != codes.DataLoss || len(lines) > 0 {
+				t.Errorf("got %q, %v", lines, err)
+			}
+			if _, err := read(t, c.Follow("job")); status.Code(err) != codes.DataLoss {
+				t.Errorf("who comes later gets %v", err)
+			}
+			if err := c.Cancel(limit(t), 0); err != nil {
+				t.Fatal(err)
+			}
+			job.code()
+			p.terminate()
+			p.wait()
+		})
+	}
+}
+
 func TestHelperDiesBeforeTheTurn(t *testing.T) {
 	t.Parallel()
 	p := newPod(t, sh("echo secret"))

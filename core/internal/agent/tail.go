@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -61,7 +63,7 @@ func (s *service) Tail(r *agentv1.TailRequest, stream grpc.ServerStreamingServer
 	}
 	reader, err := spool.NewReader(step.spool, step.name, r.GetFrom())
 	if err != nil {
-		return status.Error(codes.Unavailable, err.Error())
+		return unreadable(err)
 	}
 	defer func() { _ = reader.Close() }()
 	ctx, hangUp := context.WithCancelCause(stream.Context())
@@ -116,7 +118,6 @@ func whyHungUp(err error) error {
 func (s *service) end(t *tail, err error) error {
 	end := &agentv1.End{}
 	var released *spool.ReleasedError
-	var corrupt *spool.CorruptError
 	switch {
 	case errors.Is(err, io.EOF):
 		exit, _ := t.reader.Exit()
@@ -131,14 +132,25 @@ func (s *service) end(t *tail, err error) error {
 		s.job.mu.Unlock()
 	case errors.As(err, &released):
 		return releasedStatus(released)
-	case errors.As(err, &corrupt):
-		return status.Error(codes.DataLoss, err.Error())
 	default:
-		return status.Error(codes.Unavailable, err.Error())
+		return unreadable(err)
 	}
 	state, _ := s.job.state()
 	end.Ending = state.Ending.toProto()
 	return t.stream.Send(&agentv1.TailResponse{Content: &agentv1.TailResponse_End{End: end}})
+}
+
+// unreadable says that a spool can't be read, and whether that stays so. A step can write to the directory of its own one, and
+// remove it.
+func unreadable(err error) error {
+	var corrupt *spool.CorruptError
+	switch {
+	case errors.As(err, &corrupt):
+		return status.Error(codes.DataLoss, err.Error())
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOTDIR):
+		return status.Errorf(codes.DataLoss, "the directory that the step's log is kept in is not there any more, or locked; has the step done that? %v", err)
+	}
+	return status.Error(codes.Unavailable, err.Error())
 }
 
 // releasedStatus says that the first record that is wanted has been released.

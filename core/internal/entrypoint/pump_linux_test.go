@@ -72,6 +72,59 @@ func pumped(t *testing.T, text string) string {
 	return contents(t, dir)
 }
 
+// TestPumpAfterTheEnd: somebody beyond reach goes on to write to stderr when its pump has ended, and the pump of stdout takes
+// that along. The start of a line that was kept already is not kept again.
+func TestPumpAfterTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	to, err := spool.NewWriter(dir, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from, ends [2]*os.File
+	for i := range from {
+		if from[i], ends[i], err = os.Pipe(); err != nil {
+			t.Fatal(err)
+		}
+		defer from[i].Close() //nolint:errcheck // it is only read
+		defer ends[i].Close() //nolint:errcheck // see below
+	}
+	write := func(i int, text string) {
+		t.Helper()
+		if _, err := ends[i].WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pumps := newPumps(from[0], from[1], to, func(err error) { t.Error(err) })
+	write(1, "start")
+	if err := from[1].SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	pumps[1].run(t.Context())
+	write(1, "more\n")
+	write(0, "out\n")
+	_ = ends[0].Close()
+	pumps[0].run(t.Context())
+	if err := to.Finish(spool.Exit{Finished: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := spool.NewReader(dir, "job", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close() //nolint:errcheck // the test is over
+	batch, err := r.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, line := range batch.All {
+		got = append(got, string(line.Text))
+	}
+	if strings.Join(got, "|") != "start|more|out" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // contents returns the bytes of all files of a folder.
 func contents(t *testing.T, dir string) string {
 	t.Helper()

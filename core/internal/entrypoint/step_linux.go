@@ -74,7 +74,7 @@ func (s *step) follow() {
 			if !ok {
 				s.lose()
 			} else {
-				s.stop(grace)
+				s.ask(grace)
 			}
 		case err := <-s.collected:
 			s.complete = true
@@ -137,12 +137,20 @@ func (s *step) reap() {
 
 func (s *step) forward(sig os.Signal) {
 	if sig == unix.SIGTERM {
-		s.stop(s.grace)
+		s.ask(s.grace)
 		return
 	}
 	if number, ok := sig.(syscall.Signal); ok && s.ended.IsZero() {
 		s.signalGroup(number)
 	}
+}
+
+// ask stops the step because somebody wants it to end.
+func (s *step) ask(grace time.Duration) {
+	if s.ended.IsZero() && s.asked.IsZero() {
+		s.asked = time.Now()
+	}
+	s.stop(grace)
 }
 
 // stop tells the step to end, and kills it when it has not after grace.
@@ -151,9 +159,6 @@ func (s *step) stop(grace time.Duration) {
 		return
 	}
 	if s.ended.IsZero() {
-		if s.asked.IsZero() {
-			s.asked = time.Now()
-		}
 		s.signalGroup(unix.SIGTERM)
 	} else {
 		s.signalAll(unix.SIGTERM)
@@ -180,7 +185,9 @@ func (s *step) spoolFailed(err error) {
 	if s.lost {
 		return
 	}
-	s.spoolErr = errors.Join(s.spoolErr, err)
+	if s.spoolErr == nil { // the other stream fails with the same
+		s.spoolErr = err
+	}
 	s.stop(s.grace)
 }
 

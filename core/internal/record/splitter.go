@@ -67,6 +67,7 @@ func (s *Splitter) End(now int64) []Record {
 	s.out = s.out[:0]
 	if len(s.rest) > 0 {
 		s.add(0, now, s.rest)
+		s.rest = s.rest[:0]
 	}
 	return s.out
 }

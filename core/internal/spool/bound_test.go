@@ -13,6 +13,7 @@ import (
 	"github.com/podrunner/runner/core/internal/record"
 )
 
+// dirBytes is what the segments take together.
 func dirBytes(t *testing.T, dir string) int64 {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -21,6 +22,9 @@ func dirBytes(t *testing.T, dir string) int64 {
 	}
 	sum := int64(0)
 	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
 		if info, err := e.Info(); err == nil { // else just released
 			sum += info.Size()
 		}

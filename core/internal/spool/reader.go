@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/podrunner/runner/core/internal/record"
 )
@@ -34,6 +35,8 @@ type Reader struct {
 	buf      []byte
 	at, have int
 	offset   int64
+	// joined: the frame at the start of buf was read in two parts.
+	joined   bool
 	builder  record.Builder
 	watch    *watch
 	gone     chan struct{}
@@ -48,7 +51,7 @@ func NewReader(dir, step string, from uint64) (*Reader, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("open spool: %s is not a directory", dir)
+		return nil, fmt.Errorf("open spool: %w", &fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR})
 	}
 	return &Reader{dir: dir, step: step, from: max(from, 1), gone: make(chan struct{})}, nil
 }
@@ -97,6 +100,9 @@ func (r *Reader) unpack() (full bool, err error) {
 		if errors.Is(err, io.EOF) {
 			return false, err
 		}
+		if err != nil && r.at == 0 && r.joined {
+			return false, r.rewind()
+		}
 		if err != nil {
 			return false, &CorruptError{Path: r.file.Name(), Offset: r.offset + int64(r.at), Reason: err.Error()}
 		}
@@ -128,7 +134,7 @@ func (r *Reader) fill() (bool, error) {
 	}
 	r.offset += int64(r.at)
 	r.have = copy(r.buf, r.buf[r.at:r.have])
-	r.at = 0
+	r.at, r.joined = 0, r.have > 0
 	if n, err := r.read(); n > 0 || err != nil {
 		return n > 0, err
 	}
@@ -151,6 +157,19 @@ func (r *Reader) read() (int, error) {
 		return n, fmt.Errorf("read spool: %w", err)
 	}
 	return n, nil
+}
+
+// rewind has a frame that was read in part read again from its start: a writer whose disk is full takes back a part of a frame,
+// and puts the exit record there.
+func (r *Reader) rewind() error {
+	if r.file == nil || r.have == r.at {
+		return nil
+	}
+	r.have = r.at
+	if _, err := r.file.Seek(r.offset+int64(r.at), io.SeekStart); err != nil {
+		return fmt.Errorf("read spool: %w", err)
+	}
+	return nil
 }
 
 // search finds out why there is no segment that begins with the next record: it is not there yet, as a rule.
@@ -218,6 +237,9 @@ func (r *Reader) open(first uint64) error {
 
 // wait waits until there may be more to read.
 func (r *Reader) wait(ctx context.Context) error {
+	if r.err = r.rewind(); r.err != nil {
+		return r.err
+	}
 	if r.watch == nil {
 		r.watch = newWatch(r.dir)
 		return nil // what happened before has to be looked for
@@ -234,8 +256,10 @@ func (r *Reader) wait(ctx context.Context) error {
 
 // final reads what the writer left behind at last.
 func (r *Reader) final() error {
-	more, err := r.advance()
-	if r.err = err; err == nil && !more && r.builder.Len() == 0 {
+	for more := true; more; {
+		more, r.err = r.advance()
+	}
+	if r.err == nil && r.builder.Len() == 0 {
 		r.err = ErrNoExit
 	}
 	return nil

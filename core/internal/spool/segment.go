@@ -11,12 +11,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 const (
 	magic       = "RSPOOL1\n"
 	headerBytes = len(magic) + 8 + 4 + 4
 	suffix      = ".spool"
+	// roomName is the file that becomes the last segment when the disk is full, roomBytes more than that takes as a rule.
+	roomName  = "room"
+	roomBytes = 8 << 10
 	// nameDigits makes the names sort by number; it fits every uint64.
 	nameDigits = 20
 )
@@ -65,11 +69,36 @@ func createSegment(dir string, before Tally, mode os.FileMode) (*os.File, error)
 	return f, nil
 }
 
+// keepRoom makes the file that keeps room on the disk for an exit record. Without it there is an exit record all the same, unless
+// the disk is full by then.
+func keepRoom(dir string, mode os.FileMode) {
+	_ = os.WriteFile(filepath.Join(dir, roomName), make([]byte, roomBytes), mode)
+}
+
+// useRoom makes a last segment, behind the records of before, of the room for the exit record. It writes to blocks that the file
+// has: those of a file that is removed may not be free at once.
+func useRoom(dir string, before Tally, exit []byte) error {
+	room := filepath.Join(dir, roomName)
+	f, err := os.OpenFile(room, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open the room for the exit record: %w", err)
+	}
+	b := append(appendHeader(nil, before), exit...)
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Truncate(int64(len(b))), f.Close()); err == nil {
+		err = os.Rename(room, segmentPath(dir, before.Records+1))
+	}
+	if err != nil {
+		return fmt.Errorf("write the exit record in the room for it: %w", err)
+	}
+	return nil
+}
+
 // openSegment opens the segment that begins with first, behind its header, and returns the tally of all records before.
 // A segment that is not there is an error that is fs.ErrNotExist.
 func openSegment(dir string, first uint64, flag int) (*os.File, Tally, error) {
 	path := segmentPath(dir, first)
-	f, err := os.OpenFile(path, flag, 0)
+	f, err := os.OpenFile(path, flag|syscall.O_NONBLOCK, 0) // it may be a pipe: the step can write to the directory
 	if err != nil {
 		return nil, Tally{}, fmt.Errorf("open spool segment: %w", err)
 	}
@@ -95,9 +124,16 @@ func appendHeader(b []byte, before Tally) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-func readHeader(r io.Reader) (Tally, error) {
+func readHeader(f *os.File) (Tally, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return Tally{}, fmt.Errorf("read spool segment: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return Tally{}, &CorruptError{Reason: "this is no regular file"}
+	}
 	var b [headerBytes]byte
-	if _, err := io.ReadFull(r, b[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := io.ReadFull(f, b[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return Tally{}, &CorruptError{Reason: "the header is not complete"}
 	} else if err != nil {
 		return Tally{}, fmt.Errorf("read spool segment: %w", err)

@@ -12,7 +12,9 @@
 // record: bit 7 of its flags is set and its text is JSON. It has no number.
 //
 // A spool survives the SIGKILL of its writer at any byte: what is torn is the last frame, and is known by its length or
-// checksum. Nothing is synced to the disk, so a machine that loses its power may lose the end of a spool.
+// checksum. A writer whose disk is full takes it back and writes the exit record in its place. When that does not fit either, the
+// file "room", which has been beside the segments all the time, becomes the last one, with the exit record alone. Nothing is
+// synced to the disk, so a machine that loses its power may lose the end of a spool.
 //
 // The spool is bounded: when the segments reach the bound, the writer waits until a consumer has released some. Both
 // sides wait for events of the directory (inotify). Where none are to be had, because the user's limit of inotify
@@ -70,6 +72,9 @@ type Tally struct {
 	// that of its frame: the CRC32C of 9 plus the length of the text (4), the flags (1), the time (8) and the text.
 	Checksum uint32 `json:"checksum"`
 }
+
+// BatchBytes is what the records of a batch take in a spool.
+func BatchBytes(b *record.Batch) int { return len(b.Data) + b.Len()*frameHeadBytes }
 
 // AddBatch adds the records of a batch.
 func (t *Tally) AddBatch(b *record.Batch) {

@@ -100,6 +100,7 @@ func NewWriter(dir string, opts Options) (*Writer, error) {
 	if err := w.resume(); err != nil {
 		return nil, err
 	}
+	keepRoom(dir, opts.mode())
 	return w, nil
 }
 
@@ -252,14 +253,15 @@ func (w *Writer) forget() {
 	}
 }
 
-// flush writes the buffer. When that fails it takes back what was written of it, so that an exit record can follow.
+// flush writes the buffer. When that fails it takes back the frame that was written in part, so that an exit record can follow.
 func (w *Writer) flush() error {
 	if len(w.buf) == 0 {
 		return w.err
 	}
-	_, err := w.file.Write(w.buf)
+	n, err := w.file.Write(w.buf)
 	if err != nil {
-		w.err = errors.Join(fmt.Errorf("write spool: %w", err), w.file.Truncate(w.newest().bytes))
+		w.keepWhole(w.buf[:n])
+		w.err = errors.Join(w.failed("write spool", err), w.file.Truncate(w.newest().bytes))
 		w.pending = w.tally
 	} else {
 		w.newest().bytes += int64(len(w.buf))
@@ -267,6 +269,19 @@ func (w *Writer) flush() error {
 	}
 	w.buf = w.buf[:0]
 	return w.err
+}
+
+// keepWhole counts the whole frames that a write that has failed wrote: somebody may have read them.
+func (w *Writer) keepWhole(written []byte) {
+	for {
+		f, n, err := decodeFrame(written)
+		if err != nil {
+			return
+		}
+		w.tally.add(f.sum)
+		w.newest().bytes += int64(n)
+		written = written[n:]
+	}
 }
 
 // Finish writes the exit record with the tally of all records, and closes the writer. It does not wait for room.
@@ -281,11 +296,34 @@ func (w *Writer) Finish(exit Exit) error {
 	if err == nil {
 		var b []byte
 		b, _ = appendFrame(nil, flagExit, exit.Finished.UnixNano(), text)
-		if _, err = w.file.Write(b); err != nil {
-			err = fmt.Errorf("write exit record: %w", err)
-		}
+		err = w.writeExit(b)
 	}
 	return errors.Join(err, w.close())
+}
+
+// writeExit writes the frame of the exit record: behind the last record, or, where the disk is full, in the room kept for it.
+func (w *Writer) writeExit(b []byte) error {
+	_, err := w.file.Write(b)
+	if err == nil {
+		return nil
+	}
+	err = errors.Join(w.failed("write exit record", err), w.file.Truncate(w.newest().bytes))
+	if w.tally.Records < w.newest().first {
+		return err // the segment that would follow has the name of this one
+	}
+	if roomErr := useRoom(w.dir, w.tally, b); roomErr != nil {
+		return errors.Join(err, roomErr)
+	}
+	return nil
+}
+
+// failed is the error of a write. The file that it names has had another name since it was made.
+func (w *Writer) failed(what string, err error) error {
+	var wrong *fs.PathError
+	if errors.As(err, &wrong) {
+		err = wrong.Err
+	}
+	return fmt.Errorf("%s in %s: %w", what, w.dir, err)
 }
 
 // Close closes the writer without an exit record. It does nothing after Finish.

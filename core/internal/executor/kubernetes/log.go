@@ -64,7 +64,7 @@ func (r *run) Next(ctx context.Context) (*record.Batch, error) {
 				s.evidence.Ran = true
 				r.meet(s.name)
 			}
-			r.hurryNote(len(batch.Data))
+			r.hurryNote(spool.BatchBytes(batch))
 			return s.untorn(batch), nil
 		case errors.As(err, new(*spool.ReleasedError)) && r.takeUp(s):
 		case errors.Is(err, io.EOF):
@@ -228,7 +228,7 @@ func (e *Executor) noteInterval() time.Duration {
 	return min(max(all, noteSoonest), noteLatest)
 }
 
-// hurryNote takes note of bytes that were read. The helper keeps a part of the spool that core needs no longer; an eighth of
+// hurryNote takes note of bytes of the spool that were read. The helper keeps a part of the spool that core needs no longer; an eighth of
 // it is a reason to note soon what has been delivered, so that what the helper forgets has been noted.
 func (r *run) hurryNote(bytes int) {
 	r.place.mu.Lock()

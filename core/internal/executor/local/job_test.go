@@ -186,7 +186,7 @@ func TestInitThenJob(t *testing.T) {
 	})
 	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
 	wantLines(t, out, "init stdout", "in init only-init")
-	wantLines(t, out, "job stdout", "in job only-main", "kept", "/jobs/some/id", "1")
+	wantLines(t, out, "job stdout", "in job only-main", "kept", "/jobs/some/id", "2")
 }
 
 func TestFiles(t *testing.T) {
@@ -242,7 +242,7 @@ func TestSpoolsOfOthersAreHidden(t *testing.T) {
 	e := newExecutor(t, func(o *Options) { o.TempDir = dir })
 	out, res := follow(t, start(t, e, job.Job{Commands: []string{"ls -A " + e.folder.path, "echo end", "ls /mount/spool"}}))
 	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
-	wantLines(t, out, "job stdout", "end", "00000000000000000001.spool")
+	wantLines(t, out, "job stdout", "end", "00000000000000000001.spool", "room")
 }
 
 // TestWithoutProcessNamespace is for machines that do not let a job have its own /proc.
