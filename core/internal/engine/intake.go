@@ -203,8 +203,8 @@ func (in *intake) running() []*pluginv1.JobKey {
 
 // session is one stream. nil: it was ended by core, since all is over.
 func (in *intake) session() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
 	connecting, stop := context.WithTimeout(ctx, connectTimeout)
 	defer stop()
 	go func() { // what is over needs no process
@@ -225,10 +225,11 @@ func (in *intake) session() error {
 		return conn.Explain(ctx, "Jobs", err)
 	}
 	hello := &pluginv1.JobsRequest_Hello{Runner: in.serving.Runner, Concurrency: uint32(in.lane.most), Running: in.running()} //nolint:gosec // at most 1000
-	if err := stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Hello_{Hello: hello}}); err != nil {
+	out := &outlet{stream: stream, ctx: ctx, end: end, timeout: sendTimeout}
+	if err := out.send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Hello_{Hello: hello}}); err != nil {
 		return conn.Explain(ctx, "Jobs", err)
 	}
-	s := &session{intake: in, conn: conn, stream: stream, messages: make(chan *pluginv1.JobsResponse), broken: make(chan error, 1), renewed: time.Now()}
+	s := &session{intake: in, conn: conn, stream: stream, outlet: out, messages: make(chan *pluginv1.JobsResponse), broken: make(chan error, 1), renewed: time.Now()}
 	go s.receive(ctx)
 	in.lane.opened()
 	defer in.lane.closed()

@@ -18,6 +18,7 @@ type session struct {
 	*intake
 	conn     SourceConnection
 	stream   pluginv1.Source_JobsClient
+	outlet   *outlet
 	messages chan *pluginv1.JobsResponse
 	broken   chan error
 	// renewed is when leases were last renewed.
@@ -41,12 +42,14 @@ func (s *session) receive(ctx context.Context) {
 	}
 }
 
-// run owns the stream: everything that is sent is sent here.
+// run owns the stream and its outlet: everything that is sent is sent here.
 func (s *session) run(ctx context.Context) error {
 	renew := time.NewTimer(time.Hour)
 	defer renew.Stop()
 	for {
-		if err := s.send(); err != nil {
+		if err := s.send(); errors.As(err, new(*unreadError)) {
+			return err
+		} else if err != nil {
 			return s.conn.Explain(ctx, "Jobs", err)
 		}
 		if s.finished(true) {
@@ -93,7 +96,7 @@ func (s *session) send() error {
 	s.mu.Unlock()
 	// What is said of jobs comes first: a source that gets a Credit knows what has become of its offers.
 	for _, m := range out {
-		if err := s.stream.Send(m); err != nil {
+		if err := s.outlet.send(m); err != nil {
 			return s.sendError(err)
 		}
 	}
@@ -103,7 +106,7 @@ func (s *session) send() error {
 	if credit == nil {
 		return nil
 	}
-	if err := s.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{Credit: credit}}); err != nil {
+	if err := s.outlet.send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{Credit: credit}}); err != nil {
 		return s.sendError(err)
 	}
 	return nil

@@ -67,8 +67,15 @@ func newFakeSource(t testing.TB) *fakeSource {
 		t: t, logs: map[string][]string{}, reports: map[string]*pluginv1.ReportRequest{},
 		changed: make(chan struct{}, 1), broken: make(chan struct{}),
 	}
+	f.client = serveSource(t, f)
+	return f
+}
+
+// serveSource serves a source, and returns a client of it.
+func serveSource(t testing.TB, source pluginv1.SourceServer) pluginv1.SourceClient {
+	t.Helper()
 	server := grpc.NewServer()
-	pluginv1.RegisterSourceServer(server, f)
+	pluginv1.RegisterSourceServer(server, source)
 	listener := bufconn.Listen(1 << 20)
 	served := make(chan struct{})
 	go func() {
@@ -80,13 +87,12 @@ func newFakeSource(t testing.TB) *fakeSource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.client = pluginv1.NewSourceClient(conn)
 	t.Cleanup(func() {
 		_ = conn.Close()
 		server.Stop()
 		<-served
 	})
-	return f
+	return pluginv1.NewSourceClient(conn)
 }
 
 func (f *fakeSource) Connect(context.Context) (SourceConnection, error) { return f, nil }
