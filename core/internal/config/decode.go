@@ -56,8 +56,8 @@ func (d *decoder) unknown(body *hclsyntax.Body, schema *pluginv1.Schema, otherwi
 		if slices.Contains(attributes, name) {
 			continue
 		}
-		if secretive {
-			d.hide(attr.Expr) // it may be a secret with a slip in its name
+		if secretive || otherwise == inConfig || likelyName.MatchString(name) {
+			d.hide(attr.Expr) // it may be a secret with a slip in its name, or in the wrong place
 		}
 		detail := fmt.Sprintf("There is no argument called %q here.%s", name, suggestOr(name, attributes, otherwise))
 		if slices.Contains(blocks, name) {
@@ -69,6 +69,7 @@ func (d *decoder) unknown(body *hclsyntax.Body, schema *pluginv1.Schema, otherwi
 		if slices.Contains(blocks, block.Type) {
 			continue
 		}
+		d.hideAll(block.Body)
 		d.add(d.source.errorAt(block.TypeRange, "Unknown block", unknownBlock(block.Type, blocks, attributes)))
 	}
 }
@@ -134,6 +135,9 @@ func (d *decoder) blocks(body *hclsyntax.Body, b *pluginv1.NestedBlock, at hcl.R
 	default:
 		if len(found) == 0 {
 			return nil
+		}
+		for _, more := range found[1:] {
+			d.hideAll(more.Body)
 		}
 		return d.unlabelled(found[0], b)
 	}
@@ -221,6 +225,16 @@ func (d *decoder) hide(expr hclsyntax.Expression) {
 	}
 	for _, l := range d.source.scope.needs(expr) {
 		d.hide(l)
+	}
+}
+
+// hideAll keeps the values in a body, and in the blocks below it, out of snippets: nothing tells which of them are secret.
+func (d *decoder) hideAll(body *hclsyntax.Body) {
+	for _, attr := range body.Attributes {
+		d.hide(attr.Expr)
+	}
+	for _, block := range body.Blocks {
+		d.hideAll(block.Body)
 	}
 }
 

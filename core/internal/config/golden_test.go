@@ -121,3 +121,37 @@ func TestOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestLiteralSecretsOfBadFiles has a secret in the file itself, in the line of a mistake that is found before the schema of
+// the plugin can tell that it is one.
+func TestLiteralSecretsOfBadFiles(t *testing.T) {
+	in := func(lines string) string {
+		return "pipeline \"default\" {\n  source \"opslevel\" {\n" + lines + "\n  }\n  processor \"sanitize\" {}\n}\n"
+	}
+	for name, text := range map[string]string{
+		"not in config":         in(`api_token = "SECRET"`),
+		"config as an argument": in(`config = { api_token = "SECRET" }`),
+		"config misspelt":       in(`confg { api_token = "SECRET" }`),
+		"config twice":          in("config { api_token = \"x\" }\nconfig { api_token = \"SECRET\" }"),
+		"config with a name":    in(`config "x" { api_token = "SECRET" }`),
+		"not in a block":        `api_token = "SECRET"` + "\n" + in(""),
+		"in another block":      "runner {\n  api_token = \"SECRET\"\n}\n" + in(""),
+		"local twice":           "locals {\n  t = \"x\"\n}\nlocals {\n  t = \"SECRET\"\n}\n" + in(""),
+		"local of no value":     "locals {\n  token = \"SECRET${nobody}\"\n}\n" + in(""),
+		"block in locals":       "locals {\n  t { token = \"SECRET\" }\n}\n" + in(""),
+		"one line":              `pipeline "default" { source "opslevel" { config { api_token = "SECRET" } } }` + "\n",
+		"list in lines":         in("config {\n  tokens = [\n    \"one\"\n    \"SECRET\",\n  ]\n}"),
+		"map with colons":       in("config {\n  more = { api_token: \"SECRET\" x }\n}"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, diags := Parse("runner.hcl", []byte(strings.ReplaceAll(text, "SECRET", fileSecret)))
+			var b bytes.Buffer
+			if err := diag.WriteText(&b, diags, diag.Style{}); err != nil {
+				t.Fatal(err)
+			}
+			if c != nil || !diags.HasErrors() || strings.Contains(b.String(), fileSecret) || !strings.Contains(b.String(), "(hidden)") {
+				t.Errorf("got a configuration: %t, and\n%s", c != nil, b.String())
+			}
+		})
+	}
+}

@@ -56,6 +56,7 @@ func parse(file *diag.File, overrides ...Override) (*Config, diag.Diagnostics) {
 	l.load(body, overrides)
 	diags = slices.Concat(diags, l.diags, l.overriding.diags).Sorted()
 	if diags.HasErrors() {
+		s.hideUnread(body)
 		return nil, diags
 	}
 	return l.config, diags
@@ -129,14 +130,38 @@ func distinct(in diag.Diagnostics) diag.Diagnostics {
 	return out
 }
 
-// likelySecret is a line that gives a value to something with a telling name.
-var likelySecret = regexp.MustCompile(`(?mi)^[ \t]*[a-z0-9_-]*(?:token|secret|passw|credential|private|key|dsn)[a-z0-9_-]*[ \t]*=[ \t]*(.*)$`)
+// likelySecret is a telling name and what follows, in its line, the equals sign or the colon after it. A list or a map in
+// several lines is taken up to the line that begins with its bracket.
+var (
+	likelySecret = regexp.MustCompile(`(?mi)` + tellingName + `[a-z0-9_-]*"?[ \t]*[=:][ \t]*((?:[\[{(][^\]})\n]*\n(?:[ \t]*(?:[^\]}) \t\n][^\n]*)?\n)*)?.*)$`)
+	likelyName   = regexp.MustCompile(`(?i)` + tellingName)
+)
+
+const tellingName = `(?:token|secret|passw|credential|private|key|dsn)`
 
 // hideLikelySecrets keeps values with a telling name out of snippets. It is for a file that does not parse: no schema
 // can tell what is sensitive in it.
 func hideLikelySecrets(file *diag.File) {
 	for _, m := range likelySecret.FindAllSubmatchIndex(file.Text, -1) {
 		file.Hide(m[2], m[3])
+	}
+}
+
+// hideUnread keeps out of snippets what is meant for plugins, and locals with a telling name. It is for a file with mistakes:
+// the schemas of the plugins, which tell what is sensitive, are not asked any more.
+func (s *source) hideUnread(body *hclsyntax.Body) {
+	d := decoder{source: s}
+	for name, l := range s.scope.locals {
+		if likelyName.MatchString(name) {
+			d.hide(l.attr.Expr)
+		}
+	}
+	for _, pipeline := range blocksOf(body, "pipeline") {
+		for _, use := range slices.Concat(blocksOf(pipeline.Body, "source"), blocksOf(pipeline.Body, "processor")) {
+			for _, block := range blocksOf(use.Body, "config") {
+				d.hideAll(block.Body)
+			}
+		}
 	}
 }
 
@@ -186,15 +211,17 @@ func (l *loader) load(body *hclsyntax.Body, overrides []Override) {
 
 // locals notes the locals of all `locals` blocks; there may be several.
 func (l *loader) locals(blocks []*hclsyntax.Block) {
-	locals := l.source.scope.locals
+	locals, d := l.source.scope.locals, decoder{source: l.source}
 	for _, block := range blocks {
 		l.source.labels(block, 0, &l.diags)
 		for _, inner := range block.Body.Blocks {
+			d.hideAll(inner.Body)
 			l.add(l.source.errorAt(inner.TypeRange, "Unknown block",
 				fmt.Sprintf("A locals block holds values only: write %s = { … } for a map.", inner.Type)))
 		}
 		for _, attr := range sortedAttributes(block.Body) {
 			if first := locals[attr.Name]; first != nil {
+				d.hide(attr.Expr)
 				l.add(l.source.errorAt(attr.NameRange, "Second value", fmt.Sprintf(
 					"The local value %q is defined at %s already. Remove one of them.", attr.Name, l.source.rng(first.attr.NameRange))))
 				continue
