@@ -159,7 +159,7 @@ func (f *jobFile) syntaxError(err error) {
 	if strings.HasPrefix(problem, "found character that cannot start") && bytes.Contains(append([]byte("\n"), before...), []byte("\n\t")) {
 		problem = "a line is indented with a tab, and YAML takes spaces only"
 	}
-	if bytes.Contains(f.file.Text, []byte("value")) {
+	if variableWord.Match(f.file.Text) {
 		f.file.Text = nil
 	}
 	f.diags = append(f.diags, diag.Diagnostic{
@@ -168,6 +168,9 @@ func (f *jobFile) syntaxError(err error) {
 		Range:   at,
 	})
 }
+
+// variableWord is a word of variables, or of what people call them; their values may be anywhere around it.
+var variableWord = regexp.MustCompile(`(?i)value|varia|env`)
 
 // controlCharacter is what YAML takes nowhere.
 var controlCharacter = regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{84}\x{86}-\x{9f}\x{fffe}\x{ffff}]`)
