@@ -37,8 +37,15 @@ func (t *Telemetry) Secrets() []string {
 		return nil
 	}
 	secrets := []string{t.SentryDSN}
-	if u, err := url.Parse(t.SentryDSN); err == nil && len(u.User.Username()) >= minKeyBytes {
-		secrets = append(secrets, u.User.Username())
+	u, err := url.Parse(t.SentryDSN)
+	if err != nil {
+		return secrets
+	}
+	password, _ := u.User.Password() // an old DSN has a second key
+	for _, key := range []string{u.User.Username(), password} {
+		if len(key) >= minKeyBytes {
+			secrets = append(secrets, key)
+		}
 	}
 	return secrets
 }

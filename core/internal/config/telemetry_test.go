@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/getsentry/sentry-go"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSentryDSN(t *testing.T) {
@@ -38,5 +39,18 @@ func TestSentryDSN(t *testing.T) {
 				t.Errorf("what is taken here the SDK does not take: %v", err)
 			}
 		})
+	}
+}
+
+func TestTelemetrySecrets(t *testing.T) {
+	for dsn, want := range map[string][]string{
+		"": nil,
+		"https://0123456789ab@sentry.example.com/2":         {"https://0123456789ab@sentry.example.com/2", "0123456789ab"},
+		"https://0123456789ab:cdef01234567@s.example.com/2": {"https://0123456789ab:cdef01234567@s.example.com/2", "0123456789ab", "cdef01234567"},
+		"https://short:words@sentry.example.com/2":          {"https://short:words@sentry.example.com/2"},
+	} {
+		if d := cmp.Diff(want, (&Telemetry{SentryDSN: dsn}).Secrets()); d != "" {
+			t.Errorf("%q (-want +got):\n%s", dsn, d)
+		}
 	}
 }
