@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,4 +247,28 @@ func load(t *testing.T, text string) *Config {
 		t.Fatalf("got diagnostics: %v", diags)
 	}
 	return c
+}
+
+// TestManyLocals has many local values. When each of them is looked at with all others in mind, it
+// takes minutes.
+func TestManyLocals(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("pipeline \"default\" {\n  processor \"test\" {}\n}\nlocals {\n")
+	for i := range 40_000 {
+		fmt.Fprintf(&b, "  a%d = %d\n", i, i)
+	}
+	b.WriteString("}\n")
+	over := make(chan diag.Diagnostics, 1)
+	go func() {
+		_, diags := Parse("runner.hcl", []byte(b.String()))
+		over <- diags
+	}()
+	select {
+	case diags := <-over:
+		if diags.HasErrors() {
+			t.Error(diags)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it takes more than a minute")
+	}
 }

@@ -103,22 +103,22 @@ func (s *scope) localValue(name string) (cty.Value, hcl.Diagnostics) {
 func (s *scope) references(expr hclsyntax.Expression) ([]string, hcl.Diagnostics) {
 	var names []string
 	var diags hcl.Diagnostics
-	known := slices.Sorted(maps.Keys(s.locals))
+	known := sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(s.locals)) })
 	for _, traversal := range expr.Variables() {
 		if traversal.RootName() != "local" {
-			diags = append(diags, unknownVariable(traversal, known))
+			diags = append(diags, unknownVariable(traversal, known()))
 			continue
 		}
 		name, at, ok := localName(traversal)
 		if !ok {
-			names = append(names, known...) // `local` as a whole, or an index that only evaluation can tell
+			names = append(names, known()...) // `local` as a whole, or an index that only evaluation can tell
 			continue
 		}
 		if s.locals[name] == nil {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError,
 				Summary:  "Unknown local",
-				Detail:   fmt.Sprintf("There is no local value called %q.%s", name, suggestOr(name, known, " Define it in a locals block.")),
+				Detail:   fmt.Sprintf("There is no local value called %q.%s", name, suggestOr(name, known(), " Define it in a locals block.")),
 				Subject:  at.Ptr(),
 			})
 			continue
