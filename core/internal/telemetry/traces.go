@@ -122,10 +122,14 @@ const minKeyBytes = 16
 func exporterKeys() (keys []string) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
 		for pair := range strings.SplitSeq(os.Getenv(name), ",") {
-			_, written, _ := strings.Cut(pair, "=")
+			name, written, found := strings.Cut(pair, "=")
 			value, err := url.PathUnescape(written)
 			if err != nil {
 				value = written
+			}
+			if !found || strings.ContainsAny(strings.TrimSpace(name), ": ") {
+				// Written as HTTP has it, with a colon: the exporter takes the key for a part of the name, and complains about that.
+				written += " " + pair + " " + name
 			}
 			for word := range strings.FieldsSeq(written + " " + value) {
 				if len(word) >= minKeyBytes {
@@ -135,10 +139,20 @@ func exporterKeys() (keys []string) {
 		}
 	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
-		if u, err := url.Parse(fromEnvironment(name)); err == nil {
-			if password, ok := u.User.Password(); ok {
+		endpoint := fromEnvironment(name)
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			// No URL, and so it is quoted, as a whole and up to what ends a host. The password is before the last @.
+			_, after, _ := strings.Cut(endpoint, "://")
+			if at := strings.LastIndex(after, "@"); at >= 0 {
+				_, password, _ := strings.Cut(after[:at], ":")
 				keys = append(keys, password)
+				keys = append(keys, strings.FieldsFunc(password, func(c rune) bool { return strings.ContainsRune("#?/", c) })...)
 			}
+			continue
+		}
+		if password, ok := u.User.Password(); ok {
+			keys = append(keys, password)
 		}
 	}
 	return keys

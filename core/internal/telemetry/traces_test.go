@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/podrunner/runner/core/internal/redact"
 	"github.com/podrunner/runner/core/internal/telemetry/telemetrytest"
 )
 
@@ -418,5 +419,30 @@ func TestKeysAreHidden(t *testing.T) {
 	want := []string{"Bearer%20abcdefghijklmnopqrst", "abcdefghijklmnopqrst", "0123456789abcdef%3D", "0123456789abcdef=", "pw-of-user"}
 	if d := cmp.Diff(want, hidden); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestKeyInAWrongVariable has a key where OpenTelemetry quotes it: in a header that is written as in HTTP, in an endpoint that
+// is no URL.
+func TestKeyInAWrongVariable(t *testing.T) {
+	const key = "abcdefghijklmnopqrst"
+	for name, variables := range map[string]map[string]string{
+		"colon":             {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer " + key},
+		"colon and equals":  {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer " + key + "=="},
+		"escape":            {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=" + key + "%zz"},
+		"key alone":         {"OTEL_EXPORTER_OTLP_HEADERS": key},
+		"endpoint":          {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:" + key + "%zz@127.0.0.1:1"},
+		"endpoint of trace": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://user:" + key + "#@[127.0.0.1:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			variables["OTEL_TRACES_EXPORTER"] = "otlp"
+			environment(t, variables)
+			log := &logged{}
+			var redactor redact.Redactor
+			NewTraces(TracesOptions{Redact: redactor.String, Hide: redactor.Always, Logger: log.logger()}).Close(time.Second)
+			if text := log.String(); !strings.Contains(text, "something is wrong with traces") || strings.Contains(text, key) {
+				t.Errorf("the log:\n%s", text)
+			}
+		})
 	}
 }
