@@ -15,6 +15,7 @@ const (
 	maxVariablesBytes = 1 << 20
 	maxVariableBytes  = 128 << 10
 	maxIDBytes        = 1 << 10
+	maxIDPartBytes    = 255 // what a file system takes for the name of a folder
 	maxFileNameBytes  = 253
 )
 
@@ -81,13 +82,18 @@ func (j *Job) problems() []problem {
 }
 
 func (j *Job) idProblems() []problem {
-	at := place{"id", -1, ""}
+	at, parts := place{"id", -1, ""}, strings.Split(j.ID, "/")
 	switch {
 	case len(j.ID) > maxIDBytes:
 		return []problem{{at: at, summary: "Id too long", detail: fmt.Sprintf("An id has at most %d bytes.", maxIDBytes)}}
 	case hasControl(j.ID):
 		return []problem{{at: at, summary: "Control character in the id", detail: "An id is one line of printable text."}}
-	case slices.Contains(strings.Split(j.ID, "/"), ".."):
+	case slices.ContainsFunc(parts, func(part string) bool { return len(part) > maxIDPartBytes }):
+		return []problem{{
+			at: at, summary: "Id too long",
+			detail: fmt.Sprintf("The id is the name of the working directory, and a file system takes at most %d bytes for one.", maxIDPartBytes),
+		}}
+	case slices.Contains(parts, ".."):
 		return []problem{{at: at, summary: "Id leads elsewhere", detail: `The id is a part of the working directory's path, so it can't hold "..".`}}
 	}
 	return nil
