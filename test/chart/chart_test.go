@@ -234,6 +234,26 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+// TestNames: a release may have a name with dots, or as long as Helm lets it be, and a Service takes neither as it is.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"runner":                "runner",
+		"team.builds":           "team-builds-runner",
+		"runner.v1.2":           "runner-v1-2",
+		strings.Repeat("r", 53): strings.Repeat("r", 53) + "-runner",
+	} {
+		out, problems, err := helm(t, "template", name, chart, "--values", values("scaling"))
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, problems)
+		}
+		for _, kind := range []string{"Service", "Deployment", "ServiceAccount", "Role", "Secret"} {
+			if !object(t, out, kind, want, &map[string]any{}) {
+				t.Errorf("%s: there is no %s %s", name, kind, want)
+			}
+		}
+	}
+}
+
 // TestChangesRoll: another configuration, which a runner reads at its start alone, starts the pods anew. Nothing else does, and
 // nothing about a secret, not even a checksum to try passwords against, is in them.
 func TestChangesRoll(t *testing.T) {

@@ -1,9 +1,9 @@
-{{- /* The name of the release's objects: that of the release, with the chart's unless it is in it. */ -}}
+{{- /* The name of the release's objects: that of the release, with the chart's unless it is in it. A Service takes no dots. */ -}}
 {{- define "runner.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
