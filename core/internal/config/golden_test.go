@@ -155,3 +155,17 @@ func TestLiteralSecretsOfBadFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestLiteralSecretOfALocal has a mistake in the line of a local that nobody uses.
+func TestLiteralSecretOfALocal(t *testing.T) {
+	setEnvironment(t)
+	c := load(t, "locals {\n  token = \""+fileSecret+"${env(\"RUNNER_TEST_EMPTY\")}\"\n}\npipeline \"default\" {\n  processor \"test\" {}\n}\n")
+	diags := c.CheckLocals()
+	var b bytes.Buffer
+	if err := diag.WriteText(&b, diags, diag.Style{}); err != nil {
+		t.Fatal(err)
+	}
+	if !diags.HasErrors() || strings.Contains(b.String(), fileSecret) || !strings.Contains(b.String(), "token = (hidden)") {
+		t.Errorf("got\n%s", b.String())
+	}
+}

@@ -147,15 +147,10 @@ func hideLikelySecrets(file *diag.File) {
 	}
 }
 
-// hideUnread keeps out of snippets what is meant for plugins, and locals with a telling name. It is for a file with mistakes:
-// the schemas of the plugins, which tell what is sensitive, are not asked any more.
+// hideUnread keeps out of snippets what is meant for plugins. It is for a file with mistakes: the schemas of the plugins,
+// which tell what is sensitive, are not asked any more.
 func (s *source) hideUnread(body *hclsyntax.Body) {
 	d := decoder{source: s}
-	for name, l := range s.scope.locals {
-		if likelyName.MatchString(name) {
-			d.hide(l.attr.Expr)
-		}
-	}
 	for _, pipeline := range blocksOf(body, "pipeline") {
 		for _, use := range slices.Concat(blocksOf(pipeline.Body, "source"), blocksOf(pipeline.Body, "processor")) {
 			for _, block := range blocksOf(use.Body, "config") {
@@ -227,6 +222,9 @@ func (l *loader) locals(blocks []*hclsyntax.Block) {
 				continue
 			}
 			locals[attr.Name] = &local{attr: attr}
+			if likelyName.MatchString(attr.Name) {
+				d.hide(attr.Expr)
+			}
 		}
 	}
 	l.diags = append(l.diags, l.source.convert(l.source.scope.checkLocals())...)
