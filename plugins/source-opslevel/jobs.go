@@ -32,6 +32,9 @@ type running struct {
 	chunk chunk
 	// maybe is set when an earlier try to report the outcome may have worked, though it did not look so.
 	maybe bool
+	// refused is why the API does not take the outcome's variables, nil when it does; told says that the job's log tells.
+	refused error
+	told    bool
 }
 
 func newJobs() *jobs { return &jobs{list: map[sdk.JobKey]*running{}, news: make(chan struct{}, 1)} }

@@ -26,12 +26,16 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 	for _, v := range report.Variables {
 		out.Variables = append(out.Variables, api.OutcomeVariable{Key: v.Key, Value: string(v.Value)})
 	}
-	err = s.report(ctx, h.Runner, out)
-	if api.IsRefused(err) && len(out.Variables) > 0 && !aboutJob(err) {
-		// A job without an outcome hangs until the API gives it up; one without its variables is over.
-		if without := s.withoutVariables(ctx, h.Runner, out, err); without == nil {
-			err = nil
+	if r.refused == nil {
+		err = s.report(ctx, h.Runner, out)
+		if api.IsRefused(err) && len(out.Variables) > 0 && !aboutJob(err) {
+			sdk.Logger(ctx).Error("the API refuses the outcome with its variables; it is reported without them", "variables", len(out.Variables), "error", err)
+			r.refused = err
 		}
+	}
+	if r.refused != nil {
+		// A job without an outcome hangs until the API gives it up; one without its variables is over.
+		err = s.withoutVariables(ctx, h.Runner, out, r)
 	}
 	switch {
 	case err == nil:
@@ -57,11 +61,13 @@ func (s *source) report(ctx context.Context, runner string, out api.Report) erro
 }
 
 // withoutVariables reports an outcome whose variables the API does not take, and says so in the job's log.
-func (s *source) withoutVariables(ctx context.Context, runner string, out api.Report, why error) error {
-	sdk.Logger(ctx).Error("the API refuses the outcome with its variables; it is reported without them", "variables", len(out.Variables), "error", why)
-	line := fmt.Sprintf("[runner] %d outcome variables are missing: the API has refused the outcome with them: %v", len(out.Variables), why)
-	if err := s.append(ctx, runner, out.Job, time.Now(), [][]byte{[]byte(line)}); err != nil {
-		sdk.Logger(ctx).Warn("the job's log does not say so, as the API did not take the line", "error", err)
+func (s *source) withoutVariables(ctx context.Context, runner string, out api.Report, r *running) error {
+	if !r.told {
+		line := fmt.Sprintf("[runner] %d outcome variables are missing: the API has refused the outcome with them: %v", len(out.Variables), r.refused)
+		err := s.append(ctx, runner, out.Job, time.Now(), [][]byte{[]byte(line)})
+		if r.told = err == nil; err != nil {
+			sdk.Logger(ctx).Warn("the job's log does not say so, as the API did not take the line", "error", err)
+		}
 	}
 	out.Variables = nil
 	return s.report(ctx, runner, out)

@@ -253,6 +253,35 @@ func TestReport(t *testing.T) {
 			must(t, r.Shutdown())
 		})
 	}
+	t.Run("variables refused, and then the API is away", func(t *testing.T) {
+		t.Parallel()
+		for _, fault := range []opsleveltest.Fault{{Status: 503}, {Status: 504, After: true}} {
+			s := newAPI(t, opsleveltest.Options{})
+			ids := s.Add(simple("a"))
+			s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
+				switch {
+				case r.Operation != reports:
+					return nil
+				case r.Number == 2:
+					return &fault
+				case strings.Contains(string(r.Body), `"outcomeVariables":`):
+					return &opsleveltest.Fault{PayloadErrors: []opsleveltest.PayloadError{{Message: "is too long", Path: []string{"outcomeVariables"}}}}
+				}
+				return nil
+			})
+			r := run(t, s, sdktest.SourceOptions{}, nil)
+			report := reportOf(r.Offer(), "failed", variables...)
+			if err := r.Report(t.Context(), report); status.Code(err) != codes.Unknown {
+				t.Fatalf("the first call: %v", err)
+			}
+			must(t, r.Report(t.Context(), report))
+			job, _ := s.Job(ids[0])
+			if job.Outcome != "failed" || len(job.OutcomeVariables) != 0 || strings.Count(job.Log(), "variables are missing") != 1 {
+				t.Errorf("outcome %s with %d variables, log %q", job.Outcome, len(job.OutcomeVariables), job.Log())
+			}
+			must(t, r.Shutdown())
+		}
+	})
 	t.Run("the API has given up the job", func(t *testing.T) {
 		t.Parallel()
 		s := newAPI(t, opsleveltest.Options{})
