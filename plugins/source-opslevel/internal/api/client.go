@@ -54,6 +54,10 @@ type Client struct {
 func New(o Options) *Client {
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	base.MaxIdleConnsPerHost = maxIdle
+	// All requests share one connection of HTTP/2, and one that times out does not end it: without pings, a connection whose
+	// other end has vanished would take every request until the kernel gives it up, after a quarter of an hour.
+	ping := max(o.Timeout/4, time.Second)
+	base.HTTP2 = &http.HTTP2Config{SendPingTimeout: ping, PingTimeout: ping}
 	if o.Roots != nil {
 		base.TLSClientConfig = &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}
 	}

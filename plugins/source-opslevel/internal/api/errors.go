@@ -47,8 +47,15 @@ type Error struct {
 	cause error
 }
 
+// maxMessageBytes bounds what is told of a message. It goes into logs, those of jobs as well, and into a header.
+const maxMessageBytes = 2000
+
 func (e *Error) Error() string {
-	return fmt.Sprintf("OpsLevel API, %s: %s", e.Operation, e.Message)
+	message := e.Message
+	if len(message) > maxMessageBytes {
+		message = strings.ToValidUTF8(message[:maxMessageBytes], "") + "…"
+	}
+	return fmt.Sprintf("OpsLevel API, %s: %s", e.Operation, message)
 }
 
 // Unwrap returns what is behind it, if anything.
@@ -105,10 +112,14 @@ func errorOf(operation string, err error) error {
 	if errors.As(err, &network) {
 		return statusError(operation, network.StatusCode())
 	}
+	var away *redirect
+	if errors.As(err, &away) {
+		return &Error{Operation: operation, Kind: Failed, Message: away.Error(), cause: away}
+	}
 	var broken *url.Error
 	if errors.As(err, &broken) {
 		if errors.Is(err, context.Canceled) {
-			return fmt.Errorf("OpsLevel API, %s: the request was broken off: %w", operation, context.Canceled)
+			return &Error{Operation: operation, Kind: Unreachable, Message: "the request was broken off", cause: context.Canceled}
 		}
 		return &Error{Operation: operation, Kind: Unreachable, Message: noAnswer(broken), cause: broken.Err}
 	}
@@ -165,6 +176,25 @@ func statusError(operation string, status int) error {
 		e.Kind = Failed
 	}
 	return e
+}
+
+// errorsOnly is the payload of an operation that answers with nothing but errors.
+type errorsOnly struct {
+	Errors payloadErrors `json:"errors"`
+}
+
+// refusal makes an Error of a payload that is missing, or has errors.
+func (p *errorsOnly) refusal(operation string) error {
+	if p == nil {
+		return noPayload(operation)
+	}
+	return p.Errors.refusal(operation)
+}
+
+// noPayload is the Error of an answer that says neither that the operation has worked nor that it has not: GraphQL lets a
+// server leave out what it can't or may not give.
+func noPayload(operation string) error {
+	return &Error{Operation: operation, Kind: Undecodable, Message: "the answer does not say whether it has worked"}
 }
 
 // payloadErrors are the errors that an operation has in its own answer.

@@ -2,8 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -54,36 +54,17 @@ func (g *gate) pass(ctx context.Context) error {
 	}
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
+// retryAfter reads the header of that name: seconds, or a date by the clock of whoever wrote it, where it is now.
 func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+	seconds, err := strconv.ParseUint(header, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return maxRetryAfter
+	}
+	if err == nil {
 		return max(time.Duration(seconds)*time.Second, time.Second)
 	}
 	if date, err := http.ParseTime(header); err == nil && date.After(now) {
 		return max(date.Sub(now), time.Second)
 	}
 	return 0
-}
-
-// transport bounds answers, and heeds Retry-After.
-type transport struct {
-	base http.RoundTripper
-	gate *gate
-}
-
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.base.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode >= http.StatusBadRequest {
-		if wait := retryAfter(answer.Header.Get("Retry-After"), time.Now()); wait > 0 {
-			t.gate.shut(wait)
-		}
-	}
-	answer.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(answer.Body, maxAnswerBytes), answer.Body}
-	return answer, nil
 }

@@ -73,21 +73,25 @@ func (b *BrokenJob) Unwrap() error { return b.cause }
 func (c *Client) Pending(ctx context.Context, runner, token string) (job *Job, next string, err error) {
 	const name = "RunnerGetPendingJob"
 	var data struct {
-		Payload struct {
+		Payload *struct {
 			Job    json.RawMessage `json:"runnerJob"`
 			Token  text            `json:"lastUpdateToken"`
 			Errors payloadErrors   `json:"errors"`
 		} `json:"runnerGetPendingJob"`
 	}
 	err = c.call(ctx, name, queryPending, map[string]any{"id": runner, "token": orNull(token)}, &data)
-	raw := data.Payload.Job
-	if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
-		// Whatever came with it, this runner has the job now, and nobody else will run it.
-		job, err = parseJob(raw)
-		return job, string(data.Payload.Token), err
+	if data.Payload != nil {
+		if raw := data.Payload.Job; len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
+			// Whatever came with it, this runner has the job now, and nobody else will run it.
+			job, err = parseJob(raw)
+			return job, string(data.Payload.Token), err
+		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, "", err
+	case data.Payload == nil:
+		return nil, "", noPayload(name)
 	}
 	if err := data.Payload.Errors.refusal(name); err != nil {
 		return nil, "", err
@@ -182,14 +186,12 @@ func (c *Client) Append(ctx context.Context, a Append) error {
 	}
 	in := appendInput{RunnerID: a.Runner, RunnerJobID: a.Job, SentAt: a.SentAt.Local(), LogChunk: lines} //nolint:gosmopolitan // as ever
 	var data struct {
-		Payload struct {
-			Errors payloadErrors `json:"errors"`
-		} `json:"runnerAppendJobLog"`
+		Payload *errorsOnly `json:"runnerAppendJobLog"`
 	}
 	if err := c.call(ctx, name, queryAppend, map[string]any{"input": in}, &data); err != nil {
 		return err
 	}
-	return data.Payload.Errors.refusal(name)
+	return data.Payload.refusal(name)
 }
 
 // Report is what a job has come to.
@@ -219,12 +221,10 @@ func (c *Client) Report(ctx context.Context, r Report) error {
 	const name = "RunnerReportJobOutcome"
 	in := reportInput{RunnerID: r.Runner, RunnerJobID: r.Job, Outcome: r.Outcome, OutcomeVariables: r.Variables}
 	var data struct {
-		Payload struct {
-			Errors payloadErrors `json:"errors"`
-		} `json:"runnerReportJobOutcome"`
+		Payload *errorsOnly `json:"runnerReportJobOutcome"`
 	}
 	if err := c.call(ctx, name, queryReport, map[string]any{"input": in}, &data); err != nil {
 		return err
 	}
-	return data.Payload.Errors.refusal(name)
+	return data.Payload.refusal(name)
 }

@@ -67,7 +67,7 @@ func TestText(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
-		"": 0, "x": 0, "-1": 0, "0": time.Second, "7": 7 * time.Second, "99999": 99999 * time.Second,
+		"": 0, "x": 0, "-1": 0, "0": time.Second, "7": 7 * time.Second, "99999": 99999 * time.Second, "99999999999999999999": maxRetryAfter,
 		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(-time.Minute).Format(http.TimeFormat): 0,
 	} {
 		if got := retryAfter(header, now); got != want {

@@ -49,14 +49,12 @@ func (c *Client) Register(ctx context.Context, queue string) (runner string, err
 func (c *Client) Unregister(ctx context.Context, runner string) error {
 	const name = "RunnerUnregister"
 	var data struct {
-		Payload struct {
-			Errors payloadErrors `json:"errors"`
-		} `json:"runnerUnregister"`
+		Payload *errorsOnly `json:"runnerUnregister"`
 	}
 	if err := c.send(ctx, name, queryUnregister, map[string]any{"runnerId": runner}, &data); err != nil {
 		return err
 	}
-	return data.Payload.Errors.refusal(name)
+	return data.Payload.refusal(name)
 }
 
 // Scale asks how many runners there should be. There are current ones, and each takes concurrency jobs at once.
