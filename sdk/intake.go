@@ -8,10 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 // errIntakeOver says that core takes no more jobs on this stream.
@@ -285,5 +287,18 @@ func offerTo(o Offer) (*pluginv1.JobsResponse, error) {
 	if !o.Deadline.IsZero() {
 		offer.Deadline = timestamppb.New(o.Deadline)
 	}
-	return &pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Offer_{Offer: offer}}, nil
+	message := &pluginv1.JobsResponse{Message: &pluginv1.JobsResponse_Offer_{Offer: offer}}
+	return message, sendable(o.Key.ID, message)
+}
+
+// sendable says why a job is none that can be sent. To try it would break the stream, and with it all other jobs' way.
+func sendable(id string, message *pluginv1.JobsResponse) error {
+	data, err := proto.Marshal(message)
+	switch {
+	case err != nil:
+		return fmt.Errorf("job %q can't be sent: one of its texts is not UTF-8", id)
+	case len(data) > protocol.MaxMessageBytes:
+		return fmt.Errorf("job %q can't be sent: it has %d bytes, and may have %d", id, len(data), protocol.MaxMessageBytes)
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func newServer(p Plugin, logger hclog.Logger) (*server, error) {
 	}
 	s := &server{plugin: p, logger: logger, started: func() {}, opened: func(int) {}}
 	if p.Source != nil {
-		s.source = &sourceServer{logger: logger}
+		s.source = &sourceServer{logger: logger, taking: make(chan struct{}, 1)}
 	}
 	var err error
 	if s.body, err = bodyOf(s.configType()); err != nil {

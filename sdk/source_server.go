@@ -22,6 +22,8 @@ type sourceServer struct {
 	pluginv1.UnimplementedSourceServer
 
 	logger hclog.Logger
+	// taking holds a value while the author's Take is at work.
+	taking chan struct{}
 
 	mu     sync.Mutex
 	source JobSource
@@ -111,8 +113,15 @@ func (s *sourceServer) open(in *Intake, open bool) {
 	delete(s.intakes, in)
 }
 
-// take runs the author's Take, and returns its error, or waits for the end of the stream when there is none.
+// take runs the author's Take, and returns its error, or waits for the end of the stream when there is none. The Take of a
+// stream that has broken may still wait for its remote system, and is waited for.
 func (s *sourceServer) take(ctx context.Context, source JobSource, in *Intake) (err error) {
+	select {
+	case s.taking <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	defer func() { <-s.taking }()
 	defer s.recover(&err)
 	if err := source.Take(ctx, in); err != nil && ctx.Err() == nil {
 		return err
