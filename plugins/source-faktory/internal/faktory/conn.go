@@ -75,11 +75,19 @@ func Dial(ctx context.Context, server *Server, worker Worker) (*Conn, error) {
 	return &Conn{client: made, socket: s, server: server, used: time.Now()}, nil
 }
 
-func hello(s *socket, server *Server, worker Worker) (*client.Client, error) {
+func hello(s *socket, server *Server, worker Worker) (_ *client.Client, err error) {
 	handshake.Lock()
 	defer handshake.Unlock()
+	defer noAnswer(&err)
 	client.RandomProcessWid, client.Labels = worker.WID, worker.Labels
 	return client.DialWithDialer(&client.Server{Username: server.User}, server.Password, s)
+}
+
+// noAnswer, deferred, makes an error of a panic of the client, which takes a line that is none of Faktory's for one.
+func noAnswer(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("what answers does not speak Faktory's protocol (%v)", p)
+	}
 }
 
 // past is a deadline that ends what is waiting.
@@ -89,7 +97,7 @@ var past = time.Unix(1, 0)
 func (c *Conn) do(ctx context.Context, timeout time.Duration, command string) (string, error) {
 	_ = c.socket.SetDeadline(time.Now().Add(timeout))
 	stop := context.AfterFunc(ctx, func() { _ = c.socket.SetDeadline(past) })
-	answer, err := c.client.Generic(command)
+	answer, err := c.generic(command)
 	if !stop() {
 		c.broken = true
 	}
@@ -104,6 +112,11 @@ func (c *Conn) do(ctx context.Context, timeout time.Duration, command string) (s
 		}
 	}
 	return "", err
+}
+
+func (c *Conn) generic(command string) (answer string, err error) {
+	defer noAnswer(&err)
+	return c.client.Generic(command)
 }
 
 // Refused reports whether the server has answered with an error, and its text. Such a command had no effect, and the
