@@ -262,3 +262,24 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 		t.Errorf("%v; the request was %v", err, token.Load())
 	}
 }
+
+// TestAJobIsNeverOverlooked: whatever comes beside a job, this runner has it. Fields come in the order of the query.
+func TestAJobIsNeverOverlooked(t *testing.T) {
+	const job = `"runnerJob":{"id":"a","image":"i","commands":["c"]}`
+	for _, body := range []string{
+		`{"data":{"runnerGetPendingJob":{` + job + `,"errors":[{"message":"m","path":["base"]}]}}}`,
+		`{"data":{"runnerGetPendingJob":{"errors":"m",` + job + `}}}`,
+		`{"data":{"runnerGetPendingJob":{` + job + `,"lastUpdateToken":{"x":1},"errors":[{"message":null,"path":"base"}]}}}`,
+		`{"errors":[{"message":"m"}],"data":{"runnerGetPendingJob":{` + job + `}}}`,
+		`{"errors":[{"message":1,"path":"p","locations":{},"extensions":[]}],"data":{"runnerGetPendingJob":{` + job + `}}}`,
+		`{"errors":"m","data":{"runnerGetPendingJob":{` + job + `}}}`,
+		`{"data":{"runnerGetPendingJob":{` + job + `}},"errors":[null]}`,
+		`{"data":{"runnerGetPendingJob":{` + job + `}},"errors":{}}`,
+		`{"extensions":1,"data":{"runnerGetPendingJob":{` + job + `}}}`,
+	} {
+		got, _, err := answering(t, text200(body)).Pending(t.Context(), "r", "")
+		if err != nil || got == nil || got.ID != "a" {
+			t.Errorf("%s: %v, %v", body, got, err)
+		}
+	}
+}
