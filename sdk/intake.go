@@ -212,8 +212,12 @@ func (c *Claim) end() {
 	c.in.open = slices.DeleteFunc(c.in.open, func(o *Claim) bool { return o == c })
 }
 
+// ErrUnsendable is why core does not take a job that it would not take later, either: it is too large, or its texts are not
+// UTF-8, or it has no id.
+var ErrUnsendable = errors.New("the job can't be sent to core")
+
 // Offer hands a job to core, and ends the claim. The error says that core does not have it: the stream has broken or the
-// job is none that can be sent, and the source gives the job back to its remote system. What core makes of the job comes by other ways: [JobSource.Released], or Report.
+// job is none that can be sent, see [ErrUnsendable], and the source gives the job back to its remote system. What core makes of the job comes by other ways: [JobSource.Released], or Report.
 func (c *Claim) Offer(offer Offer) error {
 	message, err := offerTo(offer)
 	if err != nil {
@@ -265,10 +269,10 @@ const maxHandleBytes = 4 << 10
 
 func offerTo(o Offer) (*pluginv1.JobsResponse, error) {
 	if o.Key.ID == "" {
-		return nil, errors.New("an offer has no id")
+		return nil, fmt.Errorf("%w: it has no id", ErrUnsendable)
 	}
 	if len(o.Handle) > maxHandleBytes {
-		return nil, fmt.Errorf("the handle of job %s has %d bytes; it may have %d", o.Key.ID, len(o.Handle), maxHandleBytes)
+		return nil, fmt.Errorf("job %q: %w: its handle has %d bytes, and may have %d", o.Key.ID, ErrUnsendable, len(o.Handle), maxHandleBytes)
 	}
 	j := &pluginv1.Job{
 		Key: keyTo(o.Key), Number: o.Number, Image: o.Image, Commands: o.Commands,
@@ -296,9 +300,9 @@ func sendable(id string, message *pluginv1.JobsResponse) error {
 	data, err := proto.Marshal(message)
 	switch {
 	case err != nil:
-		return fmt.Errorf("job %q can't be sent: one of its texts is not UTF-8", id)
+		return fmt.Errorf("job %q: %w: one of its texts is not UTF-8", id, ErrUnsendable)
 	case len(data) > protocol.MaxMessageBytes:
-		return fmt.Errorf("job %q can't be sent: it has %d bytes, and may have %d", id, len(data), protocol.MaxMessageBytes)
+		return fmt.Errorf("job %q: %w: it has %d bytes, and may have %d", id, ErrUnsendable, len(data), protocol.MaxMessageBytes)
 	}
 	return nil
 }

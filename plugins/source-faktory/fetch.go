@@ -97,7 +97,12 @@ func (s *source) take(ctx context.Context, claim *sdk.Claim, raw []byte, asked t
 			r.raw = raw
 		}
 	})
-	if err := claim.Offer(offer); err != nil {
+	switch err := claim.Offer(offer); {
+	case err == nil:
+	case errors.Is(err, sdk.ErrUnsendable): // nor would it be when it comes again
+		s.memory.forget(d)
+		s.refuse(ctx, job.JID, err)
+	default:
 		s.giveBack(ctx, d, job.Retried, fmt.Sprintf("the runner could not take the job: %v", err))
 	}
 }

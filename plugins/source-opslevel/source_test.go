@@ -141,6 +141,9 @@ func TestBrokenJobs(t *testing.T) {
 	}{
 		"commands of a wrong kind": {func(j map[string]any) { j["commands"] = map[string]any{"secret": "s3cr3t"} }, "commands is object"},
 		"too large":                {func(j map[string]any) { j["image"] = strings.Repeat("x", maxJobBytes) }, "the job's texts have"},
+		"a scope that is too large": {func(j map[string]any) {
+			j["variables"] = []any{map[string]any{"key": "K", "value": "v", "sensitive": false, "scope": strings.Repeat("x", 17<<20)}}
+		}, "the job can't be sent to core: it has"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package sdktest_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,7 +57,7 @@ func TestJobsThatCantBeSent(t *testing.T) {
 			if offer := r.Offer(); offer.Key.ID != "good" {
 				t.Errorf("job %s is offered", offer.Key.ID)
 			}
-			if err := <-failed; err == nil || !strings.Contains(err.Error(), "bad") || strings.Contains(err.Error(), "\xff") {
+			if err := <-failed; !errors.Is(err, sdk.ErrUnsendable) || !strings.Contains(err.Error(), "bad") || strings.Contains(err.Error(), "\xff") {
 				t.Errorf("the error is %v", err)
 			}
 		})
