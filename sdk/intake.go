@@ -132,8 +132,10 @@ func (in *Intake) grant(c *pluginv1.JobsRequest_Credit) error {
 	defer in.mu.Unlock()
 	in.slots, in.seen, in.credit = uint64(c.GetSlots()), c.GetOffersSeen(), c.GetNumber()
 	in.wake()
-	for i := len(in.open) - 1; i >= 0 && in.made+uint64(i) >= in.seen+in.slots; i-- {
-		in.open[i].revoke()
+	if c.GetDraining() {
+		for i := len(in.open) - 1; i >= 0 && in.made+uint64(i) >= in.seen+in.slots; i-- {
+			in.open[i].revoke()
+		}
 	}
 	return in.claims()
 }
@@ -171,13 +173,13 @@ type Claim struct {
 	revoked chan struct{}
 }
 
-// Revoked is closed when core would rather have the slot back, as it does when it drains. The claim still holds: a
+// Revoked is closed when core takes no more jobs and waits for the claim. It still holds: a
 // source that waits for its remote system's answer, and may break that off with no job lost, does so and drops the
 // claim; any other goes on.
 func (c *Claim) Revoked() <-chan struct{} { return c.revoked }
 
 // ErrRevoked is why the context of a claim has ended, see [Claim.Context].
-var ErrRevoked = errors.New("core wants the slot back")
+var ErrRevoked = errors.New("core takes no more jobs, and waits for the claim")
 
 // Context is the context for asking the remote system for a job. The end of ctx does not end it: an answer that is on its
 // way may hold a job. It ends, with the cause [ErrRevoked], when the claim has been revoked and patience is over as well. The

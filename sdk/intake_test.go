@@ -34,6 +34,14 @@ func (h *heard) credit(t *testing.T, number, seen uint64, slots uint32) {
 	}
 }
 
+// drain has core take no more jobs.
+func (h *heard) drain(t *testing.T, number, seen uint64) {
+	t.Helper()
+	if err := h.grant(&pluginv1.JobsRequest_Credit{Number: number, OffersSeen: seen, Draining: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // claims returns the last Claims.
 func (h *heard) claims() *pluginv1.JobsResponse_Claims {
 	for i := len(h.messages) - 1; i >= 0; i-- {
@@ -86,16 +94,23 @@ func TestClaimsStayWithinCredit(t *testing.T) {
 	}
 	select {
 	case <-second.Revoked():
+		t.Error("a claim is revoked, though core goes on: a job may be on its way to it")
 	default:
-		t.Error("a claim that is over the credit is not revoked")
 	}
 	second.Drop()
 	if c := h.claims(); c.GetOpen() != 0 {
 		t.Errorf("after the end of a claim that was over the credit core is told of %v", c)
 	}
 	h.credit(t, 3, 1, 1)
-	if h.tryClaim(t) == nil {
-		t.Error("a seen offer still counts")
+	third := h.tryClaim(t)
+	if third == nil {
+		t.Fatal("a seen offer still counts")
+	}
+	h.drain(t, 4, 1)
+	select {
+	case <-third.Revoked():
+	default:
+		t.Error("a claim is not revoked, though core takes no more jobs")
 	}
 }
 
@@ -176,7 +191,7 @@ func TestClaimContext(t *testing.T) {
 		t.Error("the end of the context that it is made of ends it")
 	}
 	begun := time.Now()
-	h.credit(t, 2, 0, 0)
+	h.drain(t, 2, 0)
 	select {
 	case <-asking.Done():
 	case <-time.After(10 * time.Second):

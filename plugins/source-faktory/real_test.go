@@ -369,7 +369,7 @@ func TestRealDrainLosesNothing(t *testing.T) {
 	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
 	time.Sleep(500 * time.Millisecond) // within the first fetch
 	begin := time.Now()
-	r.Grant(0)
+	r.Drain()
 	server.push(nil, simple("late"))
 	offer := r.Offer() // under the claim that was open
 	must(t, r.Report(context.Background(), success(offer)))

@@ -75,6 +75,26 @@ func TestCredit(t *testing.T) {
 	r.Offer()
 }
 
+// TestSlotGoesElsewhere: a request that is on its way when another source needs the slot is not broken off, for a job may come of it.
+func TestSlotGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newAPI(t, opsleveltest.Options{})
+	ids := s.Add(simple("a"))
+	s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
+		if r.Operation == pending {
+			return &opsleveltest.Fault{Late: 3 * patience}
+		}
+		return nil
+	})
+	r := run(t, s, sdktest.SourceOptions{Manual: true}, nil)
+	r.Grant(1)
+	await(t, s, "the job is handed out", func() bool { j, _ := s.Job(ids[0]); return j.Status == "running" })
+	r.Grant(0)
+	if got := r.Offer().Key.ID; got != ids[0] {
+		t.Errorf("job %s is offered", got)
+	}
+}
+
 // TestEmptyQueue: with no job, it is asked again after the interval, spread, and with the token of the answer before.
 func TestEmptyQueue(t *testing.T) {
 	t.Parallel()
@@ -124,7 +144,7 @@ func TestStop(t *testing.T) {
 				r.Status(true)
 			}
 			begun := time.Now()
-			r.Grant(0)
+			r.Drain()
 			must(t, r.Shutdown())
 			if took := time.Since(begun); took > 10*time.Second { // what it waits for takes a minute
 				t.Errorf("it took %s", took)

@@ -50,12 +50,14 @@ type SourceRun struct {
 	changed chan struct{}
 	offers  []sdk.Offer
 	// seen counts the offers of the stream, used the jobs that core has.
-	seen    uint64
-	used    int
-	credit  uint32
-	number  uint64
-	claims  *pluginv1.JobsResponse_Claims
-	cancels []sdk.JobKey
+	seen   uint64
+	used   int
+	credit uint32
+	// draining: no more jobs are taken.
+	draining bool
+	number   uint64
+	claims   *pluginv1.JobsResponse_Claims
+	cancels  []sdk.JobKey
 	// status is nil until the source has said something.
 	status   *SourceStatus
 	counters map[string]uint64
@@ -183,13 +185,17 @@ func (r *SourceRun) Grant(slots int) {
 func (r *SourceRun) sendCredit() {
 	r.number++
 	_ = r.stream.Send(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{
-		Credit: &pluginv1.JobsRequest_Credit{Slots: r.credit, OffersSeen: r.seen, Number: r.number},
+		Credit: &pluginv1.JobsRequest_Credit{Slots: r.credit, OffersSeen: r.seen, Number: r.number, Draining: r.draining},
 	}})
 }
 
 // Drain tells the plugin to take no more jobs, as core does first when it is to end.
 func (r *SourceRun) Drain() {
 	r.t.Helper()
+	r.mu.Lock()
+	r.credit, r.draining = 0, true
+	r.sendCredit()
+	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
 	defer cancel()
 	if _, err := r.plugin.Drain(ctx, &pluginv1.DrainRequest{}); err != nil {
@@ -384,7 +390,7 @@ func (r *SourceRun) free() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used = max(r.used-1, 0)
-	if !r.manual {
+	if !r.manual && !r.draining {
 		r.credit = uint32(max(r.concurrency-r.used, 0)) //nolint:gosec // a test's number
 		r.sendCredit()
 	}

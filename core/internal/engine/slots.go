@@ -76,6 +76,9 @@ func (l *lane) drain() {
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
 	l.drained = true
+	if l.open && l.ceiling > l.seen {
+		l.grant(0) // also when that is what it has: claims may be open that a lower credit has left alone
+	}
 	l.slots.plan()
 }
 
@@ -87,7 +90,7 @@ func (l *lane) credit() *pluginv1.JobsRequest_Credit {
 		return nil
 	}
 	l.unsent = false
-	return &pluginv1.JobsRequest_Credit{Slots: uint32(l.granted()), OffersSeen: l.seen, Number: l.number} //nolint:gosec // at most total
+	return &pluginv1.JobsRequest_Credit{Slots: uint32(l.granted()), OffersSeen: l.seen, Number: l.number, Draining: l.drained} //nolint:gosec // at most total
 }
 
 // claims takes over what the source says of jobs that may still come.

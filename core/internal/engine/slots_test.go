@@ -336,3 +336,26 @@ func TestSlotsForOthers(t *testing.T) {
 		t.Errorf("what waits for a drained lane holds up others: %v", got)
 	}
 }
+
+// TestDrainIsTold: a source whose credit is void already, and that may still be asking for a job, is told that core drains.
+func TestDrainIsTold(t *testing.T) {
+	s := newSlots(1)
+	p := newPeer(s, 1)
+	p.lane.opened()
+	p.flush()
+	p.learn()
+	if !p.claim() {
+		t.Fatal("there is no credit")
+	}
+	p.lane.want(1) // a job that waits takes the slot
+	p.flush()
+	if len(p.credits) != 1 || p.credits[0].GetSlots() != 0 || p.credits[0].GetDraining() {
+		t.Fatalf("credits %v", p.credits)
+	}
+	p.learn()
+	p.lane.drain()
+	p.flush()
+	if len(p.credits) != 1 || p.credits[0].GetSlots() != 0 || !p.credits[0].GetDraining() {
+		t.Fatalf("credits %v", p.credits)
+	}
+}

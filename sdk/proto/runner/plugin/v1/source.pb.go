@@ -1200,7 +1200,11 @@ type JobsRequest_Credit struct {
 	// offer that was on its way when core granted is not granted twice.
 	OffersSeen uint64 `protobuf:"varint,2,opt,name=offers_seen,json=offersSeen,proto3" json:"offers_seen,omitempty"`
 	// Numbers the Credits of a stream, from 1.
-	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// Core takes no more jobs on this stream, and waits for the claims that are open: a source that is asking its remote
+	// system breaks that off soon. A credit that is merely less, since another source needs a slot, is no reason to: the
+	// answer that is on its way may hold a job.
+	Draining      bool `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1254,6 +1258,13 @@ func (x *JobsRequest_Credit) GetNumber() uint64 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *JobsRequest_Credit) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 type JobsRequest_Accept struct {
@@ -1817,7 +1828,7 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x1drunner/plugin/v1/source.proto\x12\x10runner.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a runner/plugin/v1/processor.proto\"2\n" +
 	"\x06JobKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xbd\x06\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xd9\x06\n" +
 	"\vJobsRequest\x12;\n" +
 	"\x05hello\x18\x01 \x01(\v2#.runner.plugin.v1.JobsRequest.HelloH\x00R\x05hello\x12>\n" +
 	"\x06credit\x18\x02 \x01(\v2$.runner.plugin.v1.JobsRequest.CreditH\x00R\x06credit\x12>\n" +
@@ -1827,12 +1838,13 @@ const file_runner_plugin_v1_source_proto_rawDesc = "" +
 	"\x05Hello\x12\x16\n" +
 	"\x06runner\x18\x01 \x01(\tR\x06runner\x12 \n" +
 	"\vconcurrency\x18\x02 \x01(\rR\vconcurrency\x122\n" +
-	"\arunning\x18\x03 \x03(\v2\x18.runner.plugin.v1.JobKeyR\arunning\x1aW\n" +
+	"\arunning\x18\x03 \x03(\v2\x18.runner.plugin.v1.JobKeyR\arunning\x1as\n" +
 	"\x06Credit\x12\x14\n" +
 	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x1f\n" +
 	"\voffers_seen\x18\x02 \x01(\x04R\n" +
 	"offersSeen\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\x1a4\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x1a\n" +
+	"\bdraining\x18\x04 \x01(\bR\bdraining\x1a4\n" +
 	"\x06Accept\x12*\n" +
 	"\x03job\x18\x01 \x01(\v2\x18.runner.plugin.v1.JobKeyR\x03job\x1a5\n" +
 	"\x05Renew\x12,\n" +
