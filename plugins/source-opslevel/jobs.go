@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/podrunner/runner/plugins/source-opslevel/internal/api"
@@ -17,6 +18,8 @@ type taken struct {
 type jobs struct {
 	mu   sync.Mutex
 	list map[sdk.JobKey]*running
+	// reported are the jobs whose outcome the API has taken last, the oldest first: core asks again when it has not heard so.
+	reported []sdk.JobKey
 	// stashed are jobs that core has not got yet, because its stream broke at the wrong moment; news says that there is one.
 	stashed []*taken
 	news    chan struct{}
@@ -49,6 +52,33 @@ func (j *jobs) open(key sdk.JobKey, runner string) *running {
 		j.list[key] = r
 	}
 	return r
+}
+
+// begin is open for a job that the API has just handed out, perhaps not for the first time.
+func (j *jobs) begin(key sdk.JobKey, runner string) {
+	j.mu.Lock()
+	j.reported = slices.DeleteFunc(j.reported, func(k sdk.JobKey) bool { return k == key })
+	j.mu.Unlock()
+	j.open(key, runner)
+}
+
+// maxReported is more than the jobs whose reports core may repeat at one time.
+const maxReported = 2000
+
+// done forgets a job, but for that the API has its outcome.
+func (j *jobs) done(key sdk.JobKey) {
+	j.mu.Lock()
+	j.reported = append(j.reported, key)
+	j.reported = j.reported[max(0, len(j.reported)-maxReported):]
+	j.mu.Unlock()
+	j.over(key)
+}
+
+// isDone tells whether the API has a job's outcome, as far as that is remembered.
+func (j *jobs) isDone(key sdk.JobKey) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Contains(j.reported, key)
 }
 
 // over forgets a job.

@@ -37,7 +37,7 @@ func (s *source) offer(ctx context.Context, claim *sdk.Claim, t *taken) {
 	for _, f := range t.job.Files {
 		o.Files = append(o.Files, sdk.JobFile{Name: f.Name, Contents: []byte(f.Contents)})
 	}
-	s.jobs.open(o.Key, t.runner)
+	s.jobs.begin(o.Key, t.runner)
 	switch err := claim.Offer(o); {
 	case err == nil:
 	case errors.Is(err, sdk.ErrUnsendable): // nor would it be the next time

@@ -22,6 +22,10 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 	r := s.jobs.open(report.Job, h.Runner)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.jobs.isDone(report.Job) { // and core has not heard so
+		s.jobs.over(report.Job)
+		return nil
+	}
 	out := api.Report{Job: report.Job.ID, Outcome: report.Outcome}
 	for _, v := range report.Variables {
 		out.Variables = append(out.Variables, api.OutcomeVariable{Key: v.Key, Value: string(v.Value)})
@@ -48,7 +52,7 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 		r.maybe = r.maybe || api.MayHaveWorked(err)
 		return err
 	}
-	s.jobs.over(report.Job)
+	s.jobs.done(report.Job)
 	return nil
 }
 
