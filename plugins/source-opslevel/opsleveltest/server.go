@@ -63,6 +63,10 @@ type Server struct {
 	options Options
 	address string
 
+	// effects is held for reading while a request has its effect. times counts how often the server was up.
+	effects sync.RWMutex
+	times   int
+
 	mu sync.Mutex
 	// http serves; nil while the server is down.
 	http     *http.Server
@@ -117,8 +121,12 @@ func (s *Server) Up() error {
 	return nil
 }
 
-// Down closes the port and cuts all connections. What the server knows is kept.
+// Down closes the port and cuts all connections. What the server knows is kept; a request that has had no effect by then has
+// none any more.
 func (s *Server) Down() {
+	s.effects.Lock()
+	s.times++
+	s.effects.Unlock()
 	s.mu.Lock()
 	server, served := s.http, s.served
 	s.http = nil
@@ -152,6 +160,9 @@ func (s *Server) Requests() []*Request {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.effects.RLock()
+	times := s.times
+	s.effects.RUnlock()
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBodyBytes))
 	if err != nil {
 		return // the client has gone
@@ -183,7 +194,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if answer == nil {
-		answer = s.execute(parsed)
+		if answer = s.effect(parsed, times); answer == nil {
+			return
+		}
 	}
 	if fault != nil {
 		if !wait(r.Context(), fault.Late) {
@@ -192,6 +205,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = fault.change(parsed, answer)
 	}
 	answer.write(w)
+}
+
+// effect does what a request asks for; nil when the server has been down since it came.
+func (s *Server) effect(parsed *operation, times int) *answer {
+	s.effects.RLock()
+	defer s.effects.RUnlock()
+	if s.times != times {
+		return nil
+	}
+	return s.execute(parsed)
 }
 
 // note keeps a request, and has it judged.
