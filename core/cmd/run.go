@@ -242,7 +242,7 @@ func (s *service) pipeline(ctx context.Context, p *config.Pipeline) (*engine.Pip
 		Name: p.Name, Source: p.Source.Name, Kind: p.Executor, Concurrency: p.Concurrency,
 		Connector: assembly.SourceConnector(source), Stages: assembly.PipelineStages(stages),
 		Resumes: source.Description().GetSource().GetResumes(), PackedLogs: source.Description().GetSource().GetPackedLogs(),
-		MaxBytes: int(p.Deliver.MaxBytes), MaxInterval: p.Deliver.MaxInterval, GiveUp: p.Deliver.GiveUp,
+		MaxBytes: int(p.BatchBytes()), MaxInterval: p.Deliver.MaxInterval, GiveUp: p.Deliver.GiveUp,
 	}
 	if made.Kind == "" {
 		made.Kind = config.DefaultExecutor

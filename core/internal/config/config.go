@@ -77,6 +77,18 @@ type Pipeline struct {
 	Range diag.Range
 }
 
+// batchPart is the part of a step's spool that a batch is at most. A step may be ahead of what was delivered by half of its
+// spool; were a batch larger, the step would wait for room, and the batch for more lines, until MaxInterval is over.
+const batchPart = 4
+
+// BatchBytes bounds the text of a batch that is delivered.
+func (p *Pipeline) BatchBytes() int64 {
+	if p.Executor == "local" {
+		return p.Deliver.MaxBytes
+	}
+	return min(p.Deliver.MaxBytes, p.Kubernetes.SpoolSize/batchPart)
+}
+
 // Processor is the use of a processor plugin in a pipeline. A plugin may be used twice: each use is a process of its
 // own with a configuration of its own.
 type Processor struct {

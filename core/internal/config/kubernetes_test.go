@@ -216,3 +216,21 @@ func TestOverlayOfAFile(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestBatchBytes: no batch is so large that its job would have to wait for it.
+func TestBatchBytes(t *testing.T) {
+	for _, c := range []struct {
+		executor          string
+		most, spool, want int64
+	}{
+		{"", 1_000_000, 64 << 20, 1_000_000},
+		{"kubernetes", 8 << 20, 64 << 20, 8 << 20},
+		{"kubernetes", 1_000_000, 256 << 10, 64 << 10},
+		{"local", 1_000_000, 256 << 10, 1_000_000},
+	} {
+		p := &Pipeline{Executor: c.executor, Deliver: Deliver{MaxBytes: c.most}, Kubernetes: Kubernetes{SpoolSize: c.spool}}
+		if got := p.BatchBytes(); got != c.want {
+			t.Errorf("executor %q, max_bytes %d, spool_size %d: %d, want %d", c.executor, c.most, c.spool, got, c.want)
+		}
+	}
+}
