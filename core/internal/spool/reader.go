@@ -175,8 +175,15 @@ func (r *Reader) rewind() error {
 // search finds out why there is no segment that begins with the next record: it is not there yet, as a rule.
 func (r *Reader) search() (bool, error) {
 	firsts, err := segments(r.dir)
-	if err != nil || len(firsts) == 0 || firsts[len(firsts)-1] <= r.next {
+	if err != nil {
 		return false, err
+	}
+	if len(firsts) == 0 || firsts[len(firsts)-1] < r.current {
+		// The newest one is never released. The kernel tells of the directory's own end only when nobody has a file of it open.
+		return false, fmt.Errorf("read spool: %w", &fs.PathError{Op: "find", Path: r.file.Name(), Err: fs.ErrNotExist})
+	}
+	if firsts[len(firsts)-1] <= r.next {
+		return false, nil
 	}
 	if slices.Contains(firsts, r.next) {
 		return true, nil // it has come meanwhile, and a later one too

@@ -417,3 +417,28 @@ func TestErrorOfMissingDirectory(t *testing.T) {
 		t.Error("a file passes for a spool")
 	}
 }
+
+// TestSegmentsAreRemoved: a reader of segments that somebody has removed does not wait for more of them, whether their
+// directory is still there or not.
+func TestSegmentsAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	w := newWriter(t, dir, Options{})
+	defer w.Close() //nolint:errcheck // its file is gone
+	mustAppend(t, w, some(1, 3))
+	r := newReader(t, dir, 1)
+	if _, err := r.Next(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Next(deadline(t)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Next returns %v", err)
+	}
+}

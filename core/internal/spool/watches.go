@@ -19,6 +19,9 @@ type watches struct {
 	events *fsnotify.Watcher
 	read   *sync.WaitGroup
 	dirs   map[string]map[*watch]bool
+	// parents counts the directories that are watched below one. It tells of their end at once; the kernel tells a directory of
+	// its own end only when nobody has a file of it open.
+	parents map[string]int
 }
 
 // add has w told of what happens in its directory; false when that can't be had.
@@ -30,7 +33,7 @@ func (s *watches) add(w *watch) bool {
 		if err != nil {
 			return false
 		}
-		s.events, s.read, s.dirs = events, &sync.WaitGroup{}, map[string]map[*watch]bool{}
+		s.events, s.read, s.dirs, s.parents = events, &sync.WaitGroup{}, map[string]map[*watch]bool{}, map[string]int{}
 		s.read.Go(func() { s.follow(events) })
 	}
 	dir := filepath.Clean(w.dir)
@@ -41,6 +44,8 @@ func (s *watches) add(w *watch) bool {
 	}
 	if s.dirs[dir] == nil {
 		s.dirs[dir] = map[*watch]bool{}
+		s.parents[filepath.Dir(dir)]++
+		_ = s.events.Add(filepath.Dir(dir)) // as well as may be
 	}
 	s.dirs[dir][w] = true
 	return true
@@ -64,9 +69,21 @@ func (s *watches) forget(w *watch) (read *sync.WaitGroup) {
 	delete(s.dirs[dir], w)
 	if len(s.dirs[dir]) == 0 {
 		delete(s.dirs, dir)
-		_ = s.events.Remove(dir) // one that is gone is not watched any more
+		parent := filepath.Dir(dir)
+		if s.parents[parent]--; s.parents[parent] == 0 {
+			delete(s.parents, parent)
+		}
+		s.unwatch(dir)
+		s.unwatch(parent)
 	}
 	return s.end()
+}
+
+// unwatch ends the watch of a directory that nobody needs.
+func (s *watches) unwatch(dir string) {
+	if s.dirs[dir] == nil && s.parents[dir] == 0 {
+		_ = s.events.Remove(dir) // one that is gone is not watched any more
+	}
 }
 
 // end ends the instance when nothing is watched, and returns what then waits for its reader.
@@ -88,7 +105,9 @@ func (s *watches) follow(events *fsnotify.Watcher) {
 				return
 			}
 			s.tell(filepath.Dir(event.Name))
-			s.tell(event.Name) // when it is the directory itself
+			if !event.Has(fsnotify.Create) { // that was before it was watched
+				s.tell(event.Name) // when it is the directory itself
+			}
 		case _, open := <-events.Errors: // an overflow: events were lost, so there were some
 			if !open {
 				return
