@@ -36,6 +36,9 @@ func (l *loader) kubernetesDefaults(body *hclsyntax.Body, dst *cluster) {
 		return
 	}
 	l.source.labels(block, 0, &l.diags)
+	if attr := block.Body.Attributes["pod_overlay"]; attr != nil {
+		l.source.hideOverlay(attr.Expr)
+	}
 	values, places := l.settings(block, kubernetesSettings, &dst.settings)
 	maps.Copy(dst.places, places)
 	if path, given := values["kubeconfig"].(string); given && !filepath.IsAbs(path) {

@@ -128,7 +128,19 @@ func TestLiteralSecretsOfBadFiles(t *testing.T) {
 	in := func(lines string) string {
 		return "pipeline \"default\" {\n  source \"opslevel\" {\n" + lines + "\n  }\n  processor \"sanitize\" {}\n}\n"
 	}
+	overlay := func(lines string) string {
+		return "kubernetes {\n  pod_overlay = <<-YAML\n" + lines + "\n  YAML\n}\n" + in("")
+	}
 	for name, text := range map[string]string{
+		"overlay, a value":      overlay("spec:\n  containers:\n    - name: job\n      env:\n        - name: A\n          value: [SECRET]"),
+		"overlay, in one line":  overlay("spec: {containers: [{name: job, env: [{name: A, valeu: 1, value: SECRET}]}]}"),
+		"overlay, arguments":    overlay("spec:\n  containers:\n    - name: proxy\n      args:\n        - [--token, SECRET]"),
+		"overlay, no YAML":      overlay("spec:\n  hostname: |\n    x\n  SECRET"),
+		"overlay, a template":   overlay("spec:\n  hostname: x\n  token: SECRET${nobody}"),
+		"overlay in quotes":     "kubernetes {\n  pod_overlay = \"spec: {x: 1, token: SECRET}\"\n}\n" + in(""),
+		"overlay of a local":    "locals {\n  o = <<YAML\nmetadata:\n  annotations:\n    api-token: [SECRET]\nYAML\n}\nkubernetes {\n  pod_overlay = local.o\n}\n" + in(""),
+		"overlay, no HCL":       overlay("metadata:\n  SECRET ${ ]"),
+		"here-document, no HCL": in("config {\n  api_token = <<EOT\n  one\n  SECRET ${ ]\nEOT\n}"),
 		"not in config":         in(`api_token = "SECRET"`),
 		"config as an argument": in(`config = { api_token = "SECRET" }`),
 		"config misspelt":       in(`confg { api_token = "SECRET" }`),

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -133,7 +134,7 @@ func distinct(in diag.Diagnostics) diag.Diagnostics {
 // likelySecret is a telling name and what follows, in its line, the equals sign or the colon after it. A list or a map in
 // several lines is taken up to the line that begins with its bracket.
 var (
-	likelySecret = regexp.MustCompile(`(?mi)` + tellingName + `[a-z0-9_-]*"?[ \t]*[=:][ \t]*((?:[\[{(][^\]})\n]*\n(?:[ \t]*(?:[^\]}) \t\n][^\n]*)?\n)*)?.*)$`)
+	likelySecret = regexp.MustCompile(`(?mi)(?:` + tellingName + `|pod_overlay)[a-z0-9_-]*"?[ \t]*[=:][ \t]*((?:[\[{(][^\]})\n]*\n(?:[ \t]*(?:[^\]}) \t\n][^\n]*)?\n)*)?.*)$`)
 	likelyName   = regexp.MustCompile(`(?i)` + tellingName)
 )
 
@@ -142,9 +143,34 @@ const tellingName = `(?:token|secret|passw|credential|private|key|dsn)`
 // hideLikelySecrets keeps values with a telling name out of snippets. It is for a file that does not parse: no schema
 // can tell what is sensitive in it.
 func hideLikelySecrets(file *diag.File) {
+	end := 0
 	for _, m := range likelySecret.FindAllSubmatchIndex(file.Text, -1) {
-		file.Hide(m[2], m[3])
+		if m[3] > end {
+			end = max(m[3], m[2]+heredocBytes(file.Text[m[2]:]))
+			file.Hide(m[2], end)
+		}
 	}
+}
+
+// heredocBegin is the first line of a here-document, with the word that ends it.
+var heredocBegin = regexp.MustCompile(`^<<-?[ \t]*([^ \t\r\n]+)[ \t\r]*\n`)
+
+// heredocBytes returns the bytes of the here-document that a text begins with, without its last line; 0 when it begins with none.
+// One that has no end goes on to the end of the text.
+func heredocBytes(text []byte) int {
+	m := heredocBegin.FindSubmatchIndex(text)
+	if m == nil {
+		return 0
+	}
+	word := text[m[2]:m[3]]
+	end := m[1]
+	for line := range bytes.Lines(text[m[1]:]) {
+		if bytes.Equal(bytes.TrimSpace(line), word) {
+			break
+		}
+		end += len(line)
+	}
+	return end
 }
 
 // hideUnread keeps out of snippets what is meant for plugins. It is for a file with mistakes: the schemas of the plugins,
