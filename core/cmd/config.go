@@ -25,24 +25,50 @@ const closeTimeout = 15 * time.Second
 const stopTimeout = 3 * time.Second
 
 // readConfig returns the configuration, or nil and diagnostics. Only the default file may be missing; the built-in
-// configuration then takes its place.
-func (a *app) readConfig() (*config.Config, diag.Diagnostics) {
-	c, diags := a.findConfig()
-	if c != nil {
-		a.logAs(c.Runner)
+// configuration then takes its place. The error is that ctx ended: the file may be a pipe.
+func (a *app) readConfig(ctx context.Context) (*config.Config, diag.Diagnostics, error) {
+	type found struct {
+		config *config.Config
+		diags  diag.Diagnostics
 	}
-	return c, diags
+	f, interrupted := await(ctx, func() found {
+		c, diags := a.findConfig()
+		return found{c, diags}
+	})
+	if interrupted != nil {
+		return nil, nil, errInterrupted
+	}
+	if f.config != nil {
+		a.logAs(f.config.Runner)
+	}
+	return f.config, f.diags, nil
 }
 
 // findConfig is readConfig without what follows from the configuration.
 func (a *app) findConfig() (*config.Config, diag.Diagnostics) {
+	overrides, diags := a.overrides()
+	if diags.HasErrors() {
+		return nil, diags
+	}
 	if !a.configNamed {
 		if _, err := os.Stat(a.config); errors.Is(err, fs.ErrNotExist) {
 			a.log.Info("no configuration file, using the built-in one", "file", a.config)
-			return config.BuiltinWith(a.overrides...)
+			return config.BuiltinWith(overrides...)
 		}
 	}
-	return config.Load(a.config, a.overrides...)
+	return config.Load(a.config, overrides...)
+}
+
+// overrides returns what --set means.
+func (a *app) overrides() (out []config.Override, diags diag.Diagnostics) {
+	for _, text := range a.set {
+		o, err := config.ParseOverride(text)
+		if err != nil {
+			diags = append(diags, diag.Diagnostic{Summary: "Wrong --set", Detail: err.Error() + "."})
+		}
+		out = append(out, o)
+	}
+	return out, diags
 }
 
 // addSet gives a command that reads the configuration the flag --set.
@@ -52,8 +78,11 @@ func (a *app) addSet(c *cobra.Command) {
 
 // loadConfig is readConfig for commands that have nothing to do without a configuration: it prints the diagnostics, and
 // the error ends the command.
-func (a *app) loadConfig() (*config.Config, error) {
-	c, diags := a.readConfig()
+func (a *app) loadConfig(ctx context.Context) (*config.Config, error) {
+	c, diags, err := a.readConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if c != nil {
 		a.redact.Always(c.Telemetry.Secrets()...)
 	}

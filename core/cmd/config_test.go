@@ -33,6 +33,7 @@ func TestSet(t *testing.T) {
 		"test":          {"test", "-f", "job.yaml", "--set", "runner.concurrency=2", "--set", "pipeline.other.executor=local"},
 		"no-value":      {"validate", "--set", "hunter2"},
 		"no-name":       {"validate", "--set", "a..b=hunter2"},
+		"no-value-json": {"validate", "--json", "--set", "hunter2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, setConfig, "sanitize")

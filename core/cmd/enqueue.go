@@ -56,7 +56,7 @@ func runEnqueue(ctx context.Context, a *app, flags enqueueFlags) error {
 	case flags.count < 1:
 		return usageError(fmt.Errorf("--count is %d: give the number of jobs to push, from 1", flags.count))
 	}
-	return withHost(a, func(c *config.Config, host *pluginhost.Host) error {
+	return withHost(ctx, a, func(c *config.Config, host *pluginhost.Host) error {
 		p, err := pipelineOf(c, flags.pipeline)
 		if err != nil {
 			return err

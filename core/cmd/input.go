@@ -21,16 +21,27 @@ func (in input) Read(p []byte) (int, error) {
 		n   int
 		err error
 	}
-	done := make(chan outcome, 1)
-	go func() {
+	o, err := await(in.ctx, func() outcome {
 		n, err := in.reader.Read(p)
-		done <- outcome{n, err}
-	}()
+		return outcome{n, err}
+	})
+	if err != nil {
+		return 0, err
+	}
+	return o.n, o.err
+}
+
+// await returns what f returns, or the cause of ctx's end if that comes first. Then f goes on, and nobody gets what it returns:
+// it may wait for ever, as for somebody who writes to a named pipe.
+func await[T any](ctx context.Context, f func() T) (T, error) {
+	done := make(chan T, 1)
+	go func() { done <- f() }()
 	select {
-	case o := <-done:
-		return o.n, o.err
-	case <-in.ctx.Done():
-		return 0, context.Cause(in.ctx)
+	case v := <-done:
+		return v, nil
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 
@@ -42,7 +53,18 @@ func (a *app) open(ctx context.Context, what, path string) (io.ReadCloser, error
 	if path == "-" {
 		return io.NopCloser(input{ctx, a.in}), nil
 	}
-	file, err := os.Open(path)
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	o, interrupted := await(ctx, func() opened {
+		file, err := os.Open(path)
+		return opened{file, err}
+	})
+	if interrupted != nil {
+		return nil, errInterrupted
+	}
+	file, err := o.file, o.err
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usageError(fmt.Errorf("there is no file %s: name the %s, or use - to read it from standard input", path, what))
 	}

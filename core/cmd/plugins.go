@@ -26,8 +26,8 @@ func newPlugins(a *app) *cobra.Command {
 }
 
 // withHost reads the configuration and calls do with a host for its plugins, which it closes.
-func withHost(a *app, do func(*config.Config, *pluginhost.Host) error) error {
-	c, err := a.loadConfig()
+func withHost(ctx context.Context, a *app, do func(*config.Config, *pluginhost.Host) error) error {
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func newPluginsList(a *app) *cobra.Command {
 		Short: "List the plugins that core finds, with their versions, places and checksums",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
+			return withHost(cmd.Context(), a, func(_ *config.Config, host *pluginhost.Host) error {
 				return listPlugins(cmd.Context(), a, host, asJSON)
 			})
 		},
@@ -141,7 +141,7 @@ func newPluginsDescribe(a *app) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHost(a, func(_ *config.Config, host *pluginhost.Host) error {
+			return withHost(cmd.Context(), a, func(_ *config.Config, host *pluginhost.Host) error {
 				return describePlugin(cmd.Context(), a, host, args[0], asJSON)
 			})
 		},
@@ -186,8 +186,8 @@ func newPluginsVerify(a *app) *cobra.Command {
 		Long: "Verify compares the program of each plugin that the configuration uses with the checksum in its plugin\n" +
 			"block. It starts none of them. Exit code 2 says that one differs or is missing.",
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return withHost(a, func(c *config.Config, host *pluginhost.Host) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHost(cmd.Context(), a, func(c *config.Config, host *pluginhost.Host) error {
 				return verifyPlugins(a, c, host)
 			})
 		},

@@ -60,7 +60,7 @@ func runReplay(ctx context.Context, a *app, flags replayFlags, path string) erro
 	if err := oneStdin(flags.file, path, flags.stderr, flags.outcome); err != nil {
 		return err
 	}
-	s, err := newSession(a, flags.sessionFlags)
+	s, err := newSession(ctx, a, flags.sessionFlags)
 	if err != nil {
 		return err
 	}

@@ -49,9 +49,8 @@ type app struct {
 	// redact takes the sensitive values of the jobs that run out of everything that core itself has to say.
 	redact redact.Redactor
 
-	// set is what --set was given, overrides what it means.
-	set       []string
-	overrides []config.Override
+	// set is what --set was given.
+	set []string
 
 	// logLevel and logFormat are given by a flag or a variable when the flags below are set; else the configuration may say
 	// what they are.
@@ -152,13 +151,6 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	}
 	if a.config == "" {
 		return errors.New("--config has no value: name the configuration file")
-	}
-	for _, text := range a.set {
-		o, err := config.ParseOverride(text)
-		if err != nil {
-			return err
-		}
-		a.overrides = append(a.overrides, o)
 	}
 	if format := strings.ToLower(a.logFormat); format != "text" && format != "json" {
 		return fmt.Errorf("unknown log format %q%s: use text or json", a.logFormat, whence(envLogFormat, flags.Changed("log-format")))

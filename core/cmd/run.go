@@ -109,7 +109,7 @@ type service struct {
 // run serves until the end of it.
 func (s *service) run(ctx context.Context, flags runFlags) error {
 	var err error
-	if s.config, err = s.app.loadConfig(); err != nil {
+	if s.config, err = s.app.loadConfig(ctx); err != nil {
 		return err
 	}
 	pipelines, err := served(s.config, flags.pipelines)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/diag"
 	"github.com/podrunner/runner/core/internal/engine"
 	"github.com/podrunner/runner/core/internal/job"
 	"github.com/podrunner/runner/core/internal/pipeline"
@@ -36,11 +37,11 @@ func (f *sessionFlags) add(c *cobra.Command) {
 }
 
 // newSession reads the configuration and makes the plugin host. The caller closes the session.
-func newSession(a *app, flags sessionFlags) (*session, error) {
+func newSession(ctx context.Context, a *app, flags sessionFlags) (*session, error) {
 	if flags.output != "text" && flags.output != "json" {
 		return nil, usageError(fmt.Errorf("unknown output %q: use text or json", flags.output))
 	}
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -95,15 +96,22 @@ func exitCode(summary engine.Summary) error {
 
 // loadJob reads the job file and makes its secrets the ones that nothing of core's own may show.
 func (a *app) loadJob(ctx context.Context, path string) (*job.Job, error) {
-	j, diags := job.Load(path, input{ctx, a.in})
-	if ctx.Err() != nil {
+	type loaded struct {
+		job   *job.Job
+		diags diag.Diagnostics
+	}
+	l, err := await(ctx, func() loaded {
+		j, diags := job.Load(path, input{ctx, a.in})
+		return loaded{j, diags}
+	})
+	if err != nil || ctx.Err() != nil {
 		return nil, errInterrupted
 	}
-	if err := a.fail(diags); err != nil {
+	if err := a.fail(l.diags); err != nil {
 		return nil, err
 	}
-	a.redact.Set(j)
-	return j, nil
+	a.redact.Set(l.job)
+	return l.job, nil
 }
 
 func newRenderer(a *app, output string) render.Renderer {

@@ -156,6 +156,42 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedAtAPipe ends commands that wait for somebody who writes to a named pipe.
+func TestInterruptedAtAPipe(t *testing.T) {
+	for name, args := range map[string][]string{
+		"configuration":                    {"validate", "-c", "pipe"},
+		"configuration of a job":           {"test", "-c", "pipe", "-f", "-"},
+		"job file":                         {"test", "-f", "pipe"},
+		"configuration that is formatted":  {"fmt", "pipe"},
+		"configuration that is to be made": {"migrate", "--from", "pipe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, goodConfig, "outcome", "sanitize")
+			if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it is waited for, however slow the machine
+			defer cancel()
+			var stdout, stderr bytes.Buffer
+			ended := make(chan int, 1)
+			go func() { ended <- run(ctx, args, streams{in: strings.NewReader(""), out: &stdout, err: &stderr}) }()
+			select {
+			case code := <-ended:
+				if want := "core: interrupted before it was done\n"; code != exitJobFailed || stdout.Len() > 0 || stderr.String() != want {
+					t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout.String(), stderr.String(), want)
+				}
+			case <-time.After(30 * time.Second):
+				t.Error("it still waits")
+			}
+			pipe, err := os.OpenFile("pipe", os.O_RDWR, 0) // lets go of what waits
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = pipe.Close()
+		})
+	}
+}
+
 // TestInterruptedAtTheStart ends commands that wait for plugins.
 func TestInterruptedAtTheStart(t *testing.T) {
 	for _, args := range [][]string{{"validate"}, {"validate", "-json"}, {"plugins", "list"}, {"plugins", "describe", "outcome"}} {

@@ -46,7 +46,7 @@ func runTest(ctx context.Context, a *app, flags testFlags) error {
 	if flags.file == "" {
 		return usageError(fmt.Errorf("no job file: name one with -f, or -f - for standard input"))
 	}
-	s, err := newSession(a, flags.sessionFlags)
+	s, err := newSession(ctx, a, flags.sessionFlags)
 	if err != nil {
 		return err
 	}

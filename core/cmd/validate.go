@@ -59,7 +59,10 @@ func runValidate(ctx context.Context, a *app, asJSON bool) error {
 // checkAll collects the diagnostics of the configuration and of all plugins. broken is not nil when a plugin is broken,
 // err when the check could not be made.
 func checkAll(ctx context.Context, a *app) (c *config.Config, diags diag.Diagnostics, broken, err error) {
-	c, diags = a.readConfig()
+	c, diags, err = a.readConfig(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	if diags.HasErrors() {
 		return nil, diags, nil, nil
 	}

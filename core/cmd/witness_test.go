@@ -19,7 +19,7 @@ func TestDSNIsHidden(t *testing.T) {
 	}
 	t.Setenv("DSN", dsn)
 	a := &app{config: path, configNamed: true, log: hclog.NewNullLogger()}
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(t.Context())
 	if err != nil || c.Telemetry.SentryDSN != dsn {
 		t.Fatalf("%+v, %v", c, err)
 	}

@@ -62,10 +62,9 @@ func toJSON(d Diagnostic) jsonDiagnostic {
 		out.Severity = "warning"
 	}
 	if d.Range.File != nil {
-		out.Range = &jsonRange{
-			Filename: d.Range.File.Name,
-			Start:    jsonPos(d.Range.Start),
-			End:      jsonPos(d.Range.End),
+		out.Range = &jsonRange{Filename: d.Range.File.Name, Start: jsonPos(d.Range.Start), End: jsonPos(d.Range.End)}
+		if d.Range.Start.Line == 0 { // of the file as a whole; editors know no line 0
+			out.Range.Start, out.Range.End = jsonPos{Line: 1, Column: 1}, jsonPos{Line: 1, Column: 1}
 		}
 	}
 	if s, ok := newSnippet(d.Range); ok {
