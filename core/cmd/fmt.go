@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/spf13/cobra"
@@ -134,7 +135,8 @@ func readSource(ctx context.Context, a *app, what, path string) (name string, te
 	return name, text, nil
 }
 
-// replaceFile puts a new text in the place of a file's, whole or not at all. The mode stays; a symbolic link stays one.
+// replaceFile puts a new text in the place of a file's, whole or not at all. The mode stays, and the owner and the group, as far
+// as the system lets this user give a file away; a symbolic link stays one.
 func replaceFile(path string, text []byte) (err error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -156,6 +158,7 @@ func replaceFile(path string, text []byte) (err error) {
 	}()
 	_, err = temp.Write(text)
 	if err == nil {
+		keepOwner(temp, info)
 		err = temp.Chmod(info.Mode().Perm())
 	}
 	if closeErr := temp.Close(); err == nil {
@@ -165,4 +168,11 @@ func replaceFile(path string, text []byte) (err error) {
 		return err
 	}
 	return os.Rename(temp.Name(), target)
+}
+
+// keepOwner gives a file the owner and the group of another one; only the group, if the owner can't be.
+func keepOwner(file *os.File, as os.FileInfo) {
+	if st, ok := as.Sys().(*syscall.Stat_t); ok && file.Chown(int(st.Uid), int(st.Gid)) != nil {
+		_ = file.Chown(-1, int(st.Gid))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -90,5 +91,26 @@ func TestFmtKeepsModeAndLinks(t *testing.T) {
 	file, err := os.Stat("real.hcl")
 	if err != nil || file.Mode().Perm() != 0o640 {
 		t.Errorf("the mode is %v, %v", file.Mode(), err)
+	}
+}
+
+// TestFmtKeepsOwner formats the file of somebody else, as root does.
+func TestFmtKeepsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	inFolder(t, unformatted)
+	if err := os.Chown("runner.hcl", 4321, 8765); err != nil {
+		t.Fatal(err)
+	}
+	if r := core(t, "", "fmt"); r.code != exitSuccess || r.stdout != "runner.hcl\n" {
+		t.Fatalf("got %+v", r)
+	}
+	info, err := os.Stat("runner.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 4321 || st.Gid != 8765 {
+		t.Errorf("the file belongs to %+v", info.Sys())
 	}
 }
