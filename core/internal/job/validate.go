@@ -3,6 +3,7 @@ package job
 import (
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,6 +96,8 @@ func (j *Job) idProblems() []problem {
 		}}
 	case slices.Contains(parts, ".."):
 		return []problem{{at: at, summary: "Id leads elsewhere", detail: `The id is a part of the working directory's path, so it can't hold "..".`}}
+	case j.ID != "" && path.Join("/", j.ID) == "/":
+		return []problem{{at: at, summary: "Id with no name", detail: "The id is the name of the working directory, so it has more than dots and slashes."}}
 	}
 	return nil
 }

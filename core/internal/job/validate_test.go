@@ -18,6 +18,11 @@ func TestValidate(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Fatalf("a job with the longest names of folders: %v", err)
 	}
+	for _, id := range []string{"a/b", "/a", "a/", "...", "a+b=", "-"} {
+		if good.ID = id; good.Validate() != nil {
+			t.Errorf("a job with the id %q: %v", id, good.Validate())
+		}
+	}
 	for name, test := range map[string]struct {
 		spoil func(*Job)
 		want  string
@@ -36,6 +41,9 @@ func TestValidate(t *testing.T) {
 		"file name twice":          {func(j *Job) { j.Files[1].Name = "a-b_c.sh" }, "files[1].name: file name twice"},
 		"file too large":           {func(j *Job) { j.Files[1].Contents = make([]byte, 1<<20) }, "files[1].contents: job too large"},
 		"id leads elsewhere":       {func(j *Job) { j.ID = "a/../../b" }, "id: id leads elsewhere"},
+		"id is a dot":              {func(j *Job) { j.ID = "." }, "id: id with no name"},
+		"id is a slash":            {func(j *Job) { j.ID = "/" }, "id: id with no name"},
+		"id of dots and slashes":   {func(j *Job) { j.ID = "./././" }, "id: id with no name"},
 		"id with newline":          {func(j *Job) { j.ID = "a\nb" }, "id: control character in the id"},
 		"id too long for a folder": {func(j *Job) { j.ID = "a/" + strings.Repeat("b", 256) }, "id: id too long"},
 		"id too long":              {func(j *Job) { j.ID = strings.Repeat("a", 1025) }, "id: id too long"},

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -50,7 +51,8 @@ func (e *Executor) Close() error {
 
 // Start implements executor.Executor.
 func (e *Executor) Start(ctx context.Context, j *job.Job) (executor.Run, error) {
-	if !filepath.IsLocal(j.ID) || j.ID == "." {
+	// What is said of this in job.Validate counts; it is the job's fault there.
+	if id := strings.TrimLeft(j.ID, "/"); !filepath.IsLocal(id) || path.Clean(id) == "." {
 		return nil, fmt.Errorf("the job id %q can't be the name of a working directory", j.ID)
 	}
 	space, err := e.findSpace(ctx)

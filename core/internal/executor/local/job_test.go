@@ -189,6 +189,14 @@ func TestInitThenJob(t *testing.T) {
 	wantLines(t, out, "job stdout", "in job only-main", "kept", "/jobs/some/id", "2")
 }
 
+// TestIDWithASlashFirst: an id in base64 may begin with one.
+func TestIDWithASlashFirst(t *testing.T) {
+	t.Parallel()
+	out, res := runJob(t, job.Job{ID: "/x", Commands: []string{"pwd"}})
+	wantOutcome(t, res, job.Success, job.ReasonNone, 0)
+	wantLines(t, out, "job stdout", "/jobs/x")
+}
+
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	out, res := runJob(t, job.Job{
@@ -276,7 +284,8 @@ func TestBadNames(t *testing.T) {
 	e := newExecutor(t, nil)
 	for name, j := range map[string]job.Job{
 		"id that leads out":        {ID: "../x", Commands: []string{"true"}},
-		"absolute id":              {ID: "/x", Commands: []string{"true"}},
+		"id of slashes":            {ID: "//", Commands: []string{"true"}},
+		"id of dots and slashes":   {ID: "/./", Commands: []string{"true"}},
 		"no id":                    {Commands: []string{"true"}},
 		"file name that leads out": {ID: "1", Commands: []string{"true"}, Files: []job.File{{Name: "../x"}}},
 		"file name with a slash":   {ID: "1", Commands: []string{"true"}, Files: []job.File{{Name: "a/b"}}},
