@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/podrunner/runner/core/internal/agent/agentv1"
 	"github.com/podrunner/runner/core/internal/record"
@@ -31,11 +33,14 @@ type Follower struct {
 	// hangUp ends the stream, also from another goroutine; hanging guards it.
 	hangUp  context.CancelFunc
 	hanging sync.Mutex
-	// wait is the back-off before the next stream.
-	wait   time.Duration
-	exit   *spool.Exit
-	ending *Ending
-	err    error
+	// wait is the back-off before the next stream, turn that when somebody else has taken the step: records that come in between
+	// do not shorten it, for they come to both, and each would take the step from the other at once.
+	wait, turn time.Duration
+	// garbled counts messages that could not be read, one after the other.
+	garbled int
+	exit    *spool.Exit
+	ending  *Ending
+	err     error
 }
 
 // Follow reads a step from its first record on.
@@ -53,7 +58,7 @@ func (f *Follower) From(behind uint64) {
 // Next returns the next records. A connection that is lost is made anew, and the records go on where they were. Behind the
 // last record the error is io.EOF when there is an exit record, spool.ErrNoExit when there is none and the step is over,
 // ErrSkipped when it was not run, and a spool.ReleasedError when the next record has been acknowledged already; these are
-// final. When ctx ends it is ctx's cause.
+// final, and so is the error when the helper's messages can't be read. When ctx ends it is ctx's cause.
 func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 	if f.err != nil {
 		return nil, f.err
@@ -63,7 +68,7 @@ func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 		batch, err := f.receive(ctx)
 		switch {
 		case err == nil:
-			f.wait = 0
+			f.wait, f.garbled = 0, 0
 			return batch, nil
 		case f.err != nil:
 			f.close()
@@ -76,6 +81,15 @@ func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 			f.err = f.reason(err)
 			f.close()
 			return nil, f.err
+		case garbled(err):
+			if f.garbled++; f.garbled == maxGarbled {
+				f.err = f.reason(fmt.Errorf("%w; that is so each time, so the helper in the pod is not of this version", err))
+				f.close()
+				return nil, f.err
+			}
+		case status.Code(err) == codes.Aborted:
+			f.turn = max(firstWait, min(2*f.turn, lastWait))
+			f.wait = f.turn
 		}
 		f.close()
 		if err := sleep(ctx, f.wait); err != nil {
@@ -131,15 +145,28 @@ func (f *Follower) open(ctx context.Context) error {
 	return err
 }
 
-// take makes a batch of a message, and counts it. What is not the next batch is the fault of the connection, or of whoever is
-// at its end; the next one may do better.
+// maxGarbled is how many messages that can't be read, one after the other, are no chance any more.
+const maxGarbled = 5
+
+// errGarbled says that a message is not the next batch.
+var errGarbled = errors.New("a message of the helper can't be read")
+
+// garbled tells whether a message has come and can't be read. gRPC has codes of its own for what it can't decode, and for what
+// is too large.
+func garbled(err error) bool {
+	code := status.Code(err)
+	return errors.Is(err, errGarbled) || code == codes.Internal || code == codes.ResourceExhausted
+}
+
+// take makes a batch of a message, and counts it. What is not the next batch is the fault of whoever is at the other end; the
+// next one may do better.
 func (f *Follower) take(m *agentv1.Records) (*record.Batch, error) {
 	if m.GetFirst() != f.tally.Records+1 {
-		return nil, fmt.Errorf("the helper sent record %d in the place of %d", m.GetFirst(), f.tally.Records+1)
+		return nil, fmt.Errorf("%w: it begins with record %d in the place of %d", errGarbled, m.GetFirst(), f.tally.Records+1)
 	}
 	batch, err := unpack(f.step, m)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errGarbled, err)
 	}
 	f.tally.AddBatch(batch)
 	f.client.acks.received(f.step, batch.Len(), spool.BatchBytes(batch))

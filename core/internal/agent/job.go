@@ -46,7 +46,7 @@ func newJob(c Config) (*job, error) {
 // start lets the steps run.
 func (j *job) start() {
 	for _, s := range j.steps {
-		j.running.Go(s.accept)
+		j.running.Go(func() { s.accept(j.life, j.config.Log) })
 	}
 	j.running.Go(j.run)
 }

@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +30,8 @@ const (
 	handTime = 30 * time.Second
 	// cancelTime bounds the writing of a line to an entrypoint. There is room for thousands of them.
 	cancelTime = time.Second
+	// acceptTries is how often a connection that can't be taken is tried again: for about a minute.
+	acceptTries = 36
 )
 
 // step is a step as the helper knows it. What is not said to be guarded otherwise belongs to the lock of its job.
@@ -36,7 +40,7 @@ type step struct {
 	inputs string
 	spool  string
 	// listener takes one connection, that of the step's entrypoint; whoever else comes to the socket finds nothing.
-	listener *net.UnixListener
+	listener net.Listener
 	socket   string
 	// connected is closed when conn is there and may be used, over when the step is.
 	connected, over chan struct{}
@@ -99,12 +103,21 @@ func (s *step) listen() error {
 	return nil
 }
 
-// accept takes the connection of the step's entrypoint.
-func (s *step) accept() {
+// accept takes the connection of the step's entrypoint, until life ends.
+func (s *step) accept(life context.Context, log *log.Logger) {
 	conn, err := s.listener.Accept()
+	for wait, tries := firstWait, 1; err != nil && tries < acceptTries; wait, tries = min(2*wait, lastWait), tries+1 {
+		if errors.Is(err, net.ErrClosed) || sleep(life, wait) != nil {
+			break // the job is closed
+		}
+		conn, err = s.listener.Accept() // what was wrong, as too many open files, may have passed
+	}
 	s.unlisten()
 	if err != nil {
-		return // the job is closed
+		if life.Err() == nil && !errors.Is(err, net.ErrClosed) {
+			log.Printf("step %q is not run, for its connection can't be taken: %v", s.name, err)
+		}
+		return
 	}
 	s.accepting.Lock()
 	defer s.accepting.Unlock()
