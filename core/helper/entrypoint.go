@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/podrunner/runner/core/internal/entrypoint"
@@ -14,6 +18,9 @@ import (
 const defaultGrace = 10 * time.Second
 
 func runEntrypoint(args []string, stdout, stderr io.Writer) int {
+	if slices.Contains(args, "-control") { // in a container of its own; else the file is that of another one
+		stderr = io.MultiWriter(stderr, &lastWords{path: terminationLog})
+	}
 	config, code := parseEntrypoint(args, stdout, stderr)
 	if code >= 0 {
 		return code
@@ -23,6 +30,23 @@ func runEntrypoint(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "runner-helper:", err)
 	}
 	return code
+}
+
+// terminationLog is the file that the kubelet has in each container. What it holds when the container has ended is in the
+// pod's status, where core finds why a step has left no exit record.
+var terminationLog = "/dev/termination-log"
+
+// lastWords is a writer whose last write is the whole of a file, if there is such a file. What a job has put there is not kept.
+type lastWords struct{ path string }
+
+// Write implements io.Writer. It never fails: the words are written to standard error, too.
+func (w *lastWords) Write(words []byte) (int, error) {
+	// The job may have put a pipe there, which nobody reads.
+	if f, err := os.OpenFile(w.path, os.O_WRONLY|os.O_TRUNC|syscall.O_NONBLOCK, 0); err == nil {
+		_, _ = f.Write(bytes.TrimSpace(words))
+		_ = f.Close()
+	}
+	return len(words), nil
 }
 
 // parseEntrypoint returns the configuration, and an exit code when there is nothing to run, else -1.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -288,5 +289,59 @@ func TestEnvironmentIsHandedOn(t *testing.T) {
 	got := s.lines()
 	if joined := strings.Join(got, "|"); joined != want && strings.Join([]string{got[len(got)-1], got[0]}, "|") != want {
 		t.Errorf("got %q, want %q", joined, want)
+	}
+}
+
+// TestLastWords: an entrypoint in a container says why it leaves no exit record where the kubelet looks, in the place of what the
+// job may have put there.
+func TestLastWords(t *testing.T) {
+	dir := t.TempDir()
+	before := terminationLog
+	defer func() { terminationLog = before }()
+	terminationLog = filepath.Join(dir, "termination-log")
+	socket := filepath.Join(dir, "control")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // the test is over
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close() // a helper that ends
+		}
+	}()
+	inContainer := []string{"entrypoint", "-control", socket, "-workdir", filepath.Join(dir, "work"), "-spool", filepath.Join(dir, "spool")}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		// want is a part of the words, empty for what the file had.
+		want string
+	}{
+		"broken":       {inContainer, entrypoint.CodeBroken, "before it was the step's turn"},
+		"unknown flag": {append(inContainer[:len(inContainer):len(inContainer)], "-new"), codeUsage, "-new"},
+		"no container": {[]string{"entrypoint", "-script", "/none", "-workdir", dir, "-spool", dir}, entrypoint.CodeBroken, ""},
+	} {
+		if err := os.WriteFile(terminationLog, []byte(strings.Repeat("the job's ", 100)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code := run(c.args, io.Discard, io.Discard)
+		got, err := os.ReadFile(terminationLog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code != c.code || !strings.Contains(string(got), c.want) || strings.Contains(string(got), "the job's") != (c.want == "") {
+			t.Errorf("%s: exit code %d, last words %q", name, code, got)
+		}
+	}
+	if err := os.Remove(terminationLog); err != nil {
+		t.Fatal(err)
+	}
+	run(inContainer, io.Discard, io.Discard)
+	if _, err := os.Stat(terminationLog); err == nil {
+		t.Error("the file is made")
 	}
 }

@@ -408,18 +408,22 @@ func TestNextAfterAVerdict(t *testing.T) {
 func TestNoExitRecord(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name   string
-		status corev1.PodStatus
-		reason job.Reason
+		name    string
+		status  corev1.PodStatus
+		reason  job.Reason
+		message string
 	}{
+		{"its entrypoint broke", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			terminates("job", corev1.ContainerStateTerminated{ExitCode: 125, Reason: "Error", Message: "runner-helper: no room"}),
+		}}, job.ReasonInfrastructure, "exit code 125: runner-helper: no room"},
 		{"its container ended well", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			terminates("job", corev1.ContainerStateTerminated{ExitCode: 0, Reason: "Completed"}),
-		}}, job.ReasonInfrastructure},
+		}}, job.ReasonInfrastructure, ""},
 		{"out of memory", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			terminates("job", corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}),
-		}}, job.ReasonOOMKilled},
-		{"the pod ended well", corev1.PodStatus{Phase: corev1.PodSucceeded}, job.ReasonInfrastructure},
-		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory"}, job.ReasonEvicted},
+		}}, job.ReasonOOMKilled, ""},
+		{"the pod ended well", corev1.PodStatus{Phase: corev1.PodSucceeded}, job.ReasonInfrastructure, ""},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory"}, job.ReasonEvicted, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -432,7 +436,7 @@ func TestNoExitRecord(t *testing.T) {
 				})
 			}})
 			res, _ := follow(t, r)
-			want(t, res, job.Failed, c.reason, "")
+			want(t, res, job.Failed, c.reason, c.message)
 		})
 	}
 }
