@@ -25,6 +25,9 @@ type Intake struct {
 	concurrency int
 	running     []JobKey
 	send        func(*pluginv1.JobsResponse) error
+	// stream is the number of the stream among those that offers knows.
+	offers *offers
+	stream uint64
 
 	mu sync.Mutex
 	// slots of the latest Credit were granted when core had seen seen offers; made offers have been sent since the start.
@@ -37,11 +40,12 @@ type Intake struct {
 	changed chan struct{}
 }
 
-func newIntake(hello *pluginv1.JobsRequest_Hello, send func(*pluginv1.JobsResponse) error) *Intake {
-	in := &Intake{runner: hello.GetRunner(), concurrency: int(hello.GetConcurrency()), send: send, changed: make(chan struct{})}
+func newIntake(hello *pluginv1.JobsRequest_Hello, offers *offers, send func(*pluginv1.JobsResponse) error) *Intake {
+	in := &Intake{runner: hello.GetRunner(), concurrency: int(hello.GetConcurrency()), send: send, offers: offers, changed: make(chan struct{})}
 	for _, key := range hello.GetRunning() {
 		in.running = append(in.running, keyOf(key))
 	}
+	in.stream = offers.opened(in.running)
 	return in
 }
 
@@ -131,6 +135,9 @@ func (in *Intake) grant(c *pluginv1.JobsRequest_Credit) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.slots, in.seen, in.credit = uint64(c.GetSlots()), c.GetOffersSeen(), c.GetNumber()
+	if err := in.offerAgain(); err != nil {
+		return err
+	}
 	in.wake()
 	if c.GetDraining() {
 		for i := len(in.open) - 1; i >= 0 && in.made+uint64(i) >= in.seen+in.slots; i-- {
@@ -138,6 +145,22 @@ func (in *Intake) grant(c *pluginv1.JobsRequest_Credit) error {
 		}
 	}
 	return in.claims()
+}
+
+// offerAgain makes the offers that an earlier stream has lost, as far as there are slots. They come before all claims: these
+// jobs are nobody's. Callers hold mu.
+func (in *Intake) offerAgain() error {
+	for !in.over && in.promised() < in.seen+in.slots {
+		lost := in.offers.again(in.stream)
+		if lost == nil {
+			return nil
+		}
+		if err := in.send(lost.message); err != nil {
+			return err // the next stream has it
+		}
+		in.made++
+	}
+	return nil
 }
 
 // promised is how many offers have been made or may still be. Callers hold mu.
@@ -220,6 +243,7 @@ var ErrUnsendable = errors.New("the job can't be sent to core")
 
 // Offer hands a job to core, and ends the claim. The error says that core does not have it: the stream has broken or the
 // job is none that can be sent, see [ErrUnsendable], and the source gives the job back to its remote system. What core makes of the job comes by other ways: [JobSource.Released], or Report.
+// An offer that is lost because the stream breaks behind it is made again by this package, with no slot of the source's.
 func (c *Claim) Offer(offer Offer) error {
 	message, err := offerTo(offer)
 	if err != nil {
@@ -236,7 +260,9 @@ func (c *Claim) Offer(offer Offer) error {
 	if in.over {
 		return errIntakeOver
 	}
+	made := in.offers.make(keyOf(message.GetOffer().GetJob().GetKey()), offer, message, in.stream)
 	if err := in.send(message); err != nil {
+		in.offers.unmake(made)
 		return fmt.Errorf("offer job %s: %w", offer.Key.ID, err)
 	}
 	in.made++
@@ -252,6 +278,7 @@ func (c *Claim) Drop() {
 		return
 	}
 	c.end()
+	_ = in.offerAgain() // if the stream has broken, the next one does it
 	if in.promised() >= in.seen+in.slots && !in.over {
 		_ = in.claims() // it was more than the credit
 	}

@@ -20,7 +20,7 @@ type heard struct {
 func listen() *heard {
 	h := &heard{}
 	h.Intake = newIntake(&pluginv1.JobsRequest_Hello{Runner: "r", Concurrency: 3, Running: []*pluginv1.JobKey{{Id: "old", Attempt: 2}}},
-		func(m *pluginv1.JobsResponse) error {
+		&offers{}, func(m *pluginv1.JobsResponse) error {
 			h.messages = append(h.messages, m)
 			return h.err
 		})

@@ -177,7 +177,7 @@ func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*
 		if err != nil {
 			return nil, fmt.Errorf("make the source: %w", err)
 		}
-		if err := s.source.replace(made); err != nil {
+		if err := s.source.replace(ctx, made); err != nil {
 			s.logger.Warn("the source before this one did not close", "error", err)
 		}
 	}
@@ -218,12 +218,12 @@ func (s *server) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.Drain
 }
 
 // Shutdown closes what Configure has opened.
-func (s *server) Shutdown(context.Context, *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
+func (s *server) Shutdown(ctx context.Context, _ *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
 	s.configuring.Lock()
 	defer s.configuring.Unlock()
 	var err error
 	if s.source != nil {
-		err = s.source.replace(nil)
+		err = s.source.replace(ctx, nil)
 	}
 	if err := errors.Join(err, s.replace(reflect.Value{})); err != nil {
 		return nil, status.Errorf(codes.Unknown, "close: %v", err)

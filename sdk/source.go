@@ -24,8 +24,9 @@ type JobSource interface {
 	// An error says that the source is broken; a remote system that can't be reached is no error, but
 	// [Intake.Disconnected] and another try later.
 	Take(ctx context.Context, in *Intake) error
-	// Released is told that core does not run a job that it was offered, or gives it up without a result. What core says next,
-	// such as what it grants and which leases it renews, waits for it.
+	// Released is told that core does not run a job that it was offered, or gives it up without a result. For
+	// one job it is called in order, one call at a time; nothing else waits for it but the end of the plugin, which has little
+	// patience. ctx ends after a minute.
 	Released(ctx context.Context, release Release) error
 	// AppendLogs adds lines to a job's log and returns once the remote system has them. It is called in order, one call
 	// at a time for a job. An error makes core call again, later, with the same lines, so a source has no retries of its

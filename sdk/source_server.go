@@ -25,18 +25,29 @@ type sourceServer struct {
 	// taking holds a value while the author's Take is at work.
 	taking chan struct{}
 
-	mu     sync.Mutex
-	source JobSource
+	offers offers
+
+	mu sync.Mutex
+	// source and its releases are nil together.
+	source   JobSource
+	releases *releases
 	// intakes are those of the open streams; there is more than one for moments only.
 	intakes map[*Intake]bool
 }
 
-// replace puts source, which may be nil, in place of the source, and closes that one.
-func (s *sourceServer) replace(source JobSource) error {
+// replace puts source, which may be nil, in place of the source, and closes that one. Before that it is told that core has not
+// got what was lost on its way, and is waited for, until ctx ends.
+func (s *sourceServer) replace(ctx context.Context, source JobSource) error {
 	s.mu.Lock()
-	old := s.source
-	s.source = source
+	old, releases := s.source, s.releases
+	s.source, s.releases = source, nil
+	if source != nil {
+		s.releases = newReleases(source, s.logger)
+	}
 	s.mu.Unlock()
+	if releases != nil {
+		releases.end(ctx, s.offers.all())
+	}
 	if c, ok := old.(io.Closer); ok {
 		return c.Close()
 	}
@@ -70,6 +81,9 @@ func (s *sourceServer) Jobs(stream grpc.BidiStreamingServer[pluginv1.JobsRequest
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	releases := s.releases
+	s.mu.Unlock()
 	request, err := stream.Recv()
 	if err != nil {
 		return err
@@ -79,14 +93,15 @@ func (s *sourceServer) Jobs(stream grpc.BidiStreamingServer[pluginv1.JobsRequest
 	}
 	ctx, cancel := context.WithCancel(hclog.WithContext(stream.Context(), s.logger))
 	defer cancel()
-	in := newIntake(request.GetHello(), stream.Send)
+	in := newIntake(request.GetHello(), &s.offers, stream.Send)
 	s.open(in, true)
+	defer s.offerAgain() // a Take that was waited for may have offered something when there was a new stream already
 	defer s.open(in, false)
 
 	taken := make(chan error, 1)
 	go func() { taken <- s.take(ctx, source, in) }()
 	received := make(chan error, 1)
-	go func() { received <- s.receive(ctx, stream, source, in) }()
+	go func() { received <- s.receive(ctx, stream, source, releases, in) }()
 	select {
 	case err = <-received:
 		cancel()
@@ -111,6 +126,17 @@ func (s *sourceServer) open(in *Intake, open bool) {
 		return
 	}
 	delete(s.intakes, in)
+}
+
+// offerAgain has the open streams make the offers that others have lost.
+func (s *sourceServer) offerAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for in := range s.intakes {
+		in.mu.Lock()
+		_ = in.offerAgain() // a stream that has broken is followed by another one
+		in.mu.Unlock()
+	}
 }
 
 // take runs the author's Take, and returns its error, or waits for the end of the stream when there is none. The Take of a
@@ -142,7 +168,8 @@ func (s *sourceServer) recover(err *error) {
 
 // receive passes on what core says, until core ends the stream.
 func (s *sourceServer) receive(
-	ctx context.Context, stream grpc.BidiStreamingServer[pluginv1.JobsRequest, pluginv1.JobsResponse], source JobSource, in *Intake,
+	ctx context.Context, stream grpc.BidiStreamingServer[pluginv1.JobsRequest, pluginv1.JobsResponse],
+	source JobSource, releases *releases, in *Intake,
 ) (err error) {
 	defer s.recover(&err)
 	for {
@@ -155,12 +182,21 @@ func (s *sourceServer) receive(
 		}
 		switch m := request.Message.(type) {
 		case *pluginv1.JobsRequest_Credit_:
+			// What core had to say of earlier offers has come before it.
+			for _, release := range s.offers.useless(in.stream) {
+				releases.add(release)
+			}
 			err = in.grant(m.Credit)
+		case *pluginv1.JobsRequest_Accept_:
+			s.offers.answered(keyOf(m.Accept.GetJob()), in.stream)
 		case *pluginv1.JobsRequest_Release_:
-			s.tell(ctx, "Released", source.Released(ctx, Release{
+			release := Release{
 				Job: keyOf(m.Release.GetJob()), Handle: m.Release.GetHandle(), Message: m.Release.GetMessage(),
 				Duplicate: m.Release.GetDisposition() == pluginv1.Disposition_DISPOSITION_DUPLICATE,
-			}))
+			}
+			if s.offers.answered(release.Job, in.stream) {
+				releases.add(release)
+			}
 		case *pluginv1.JobsRequest_Renew_:
 			if r, ok := source.(Renewer); ok {
 				keys := make([]JobKey, 0, len(m.Renew.GetJobs()))
@@ -170,7 +206,7 @@ func (s *sourceServer) receive(
 				s.tell(ctx, "Renew", r.Renew(ctx, keys))
 			}
 		default:
-			// Accept changes nothing here, and a later version's message is done without.
+			// A later version's message is done without.
 		}
 		if err != nil {
 			return err
@@ -191,6 +227,7 @@ func (s *sourceServer) AppendLogs(ctx context.Context, r *pluginv1.AppendLogsReq
 	if err != nil {
 		return nil, err
 	}
+	s.offers.has(keyOf(r.GetJob()))
 	lines, err := linesOf(r)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "lines from %d on: %v", r.GetFirstLine(), err)
@@ -236,6 +273,7 @@ func (s *sourceServer) Report(ctx context.Context, r *pluginv1.ReportRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	s.offers.has(keyOf(r.GetJob()))
 	end := endOf(r.GetResult())
 	report := Report{
 		Job: keyOf(r.GetJob()), Handle: r.GetHandle(),

@@ -52,6 +52,9 @@ type SourceClient interface {
 	//     runs on, and another runner takes it over with Resume.
 	//   - When the stream breaks, core opens it anew and sends the jobs that it still runs in Hello; the source goes on
 	//     with them. It offers none of them again.
+	//   - What is on its way when the stream breaks is lost. An Offer that had no Accept or Release, and whose job is not in
+	//     Hello and has had no AppendLogs and no Report, is nobody's: the source offers it again on the new stream,
+	//     against credit. A Release that core still has to say comes there before the first Credit.
 	Jobs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[JobsRequest, JobsResponse], error)
 	// AppendLogs adds lines to a job's log. It answers only after the remote system has them: the answer lets core
 	// forget them. One call at a time for a job, in order. The source itself retries nothing that takes longer than the
@@ -156,6 +159,9 @@ type SourceServer interface {
 	//     runs on, and another runner takes it over with Resume.
 	//   - When the stream breaks, core opens it anew and sends the jobs that it still runs in Hello; the source goes on
 	//     with them. It offers none of them again.
+	//   - What is on its way when the stream breaks is lost. An Offer that had no Accept or Release, and whose job is not in
+	//     Hello and has had no AppendLogs and no Report, is nobody's: the source offers it again on the new stream,
+	//     against credit. A Release that core still has to say comes there before the first Credit.
 	Jobs(grpc.BidiStreamingServer[JobsRequest, JobsResponse]) error
 	// AppendLogs adds lines to a job's log. It answers only after the remote system has them: the answer lets core
 	// forget them. One call at a time for a job, in order. The source itself retries nothing that takes longer than the
