@@ -30,6 +30,7 @@ func TestAppendFaults(t *testing.T) {
 	}{
 		{"500 before the effect", opsleveltest.Fault{Status: 500, Body: "oops"}, false, 0},
 		{"502 before the effect", opsleveltest.Fault{Status: 502}, false, 0},
+		{"400 of a proxy", opsleveltest.Fault{Status: 400, Body: "<html>"}, false, 0},
 		{"reset before the effect", opsleveltest.Fault{Drop: true}, false, 0},
 		{"504 after the effect", opsleveltest.Fault{Status: 504, After: true}, true, 0},
 		{"reset after the effect", opsleveltest.Fault{Drop: true, After: true}, true, 0},

@@ -18,6 +18,8 @@ type taken struct {
 type jobs struct {
 	mu   sync.Mutex
 	list map[sdk.JobKey]*running
+	// calls counts the calls about jobs.
+	calls uint64
 	// reported are the jobs whose outcome the API has taken last, the oldest first: core asks again when it has not heard so.
 	reported []sdk.JobKey
 	// stashed are jobs that core has not got yet, because its stream broke at the wrong moment; news says that there is one.
@@ -29,6 +31,8 @@ type jobs struct {
 // with none of it.
 type running struct {
 	runner string
+	// latest is the number of the latest call about it.
+	latest uint64
 	// mu is held by the call about the job that is at work. Core makes one at a time, but may have given up the one before.
 	mu sync.Mutex
 	// chunk is the part of the log that is being sent; core sends one at a time.
@@ -48,10 +52,31 @@ func (j *jobs) open(key sdk.JobKey, runner string) *running {
 	defer j.mu.Unlock()
 	r := j.list[key]
 	if r == nil {
+		if len(j.list) >= maxKnown {
+			j.forget()
+		}
 		r = &running{runner: runner}
 		j.list[key] = r
 	}
+	j.calls++
+	r.latest = j.calls
 	return r
+}
+
+// maxKnown is far more than the jobs that core may run at one time. Of those that it leaves to another runner, or gives up,
+// it says nothing, so they stay.
+const maxKnown = 4000
+
+// forget forgets the job of which nothing was said for the longest. Callers hold mu.
+func (j *jobs) forget() {
+	var oldest sdk.JobKey
+	least := j.calls + 1
+	for key, r := range j.list {
+		if r.latest < least {
+			oldest, least = key, r.latest
+		}
+	}
+	delete(j.list, oldest)
 }
 
 // begin is open for a job that the API has just handed out, perhaps not for the first time.

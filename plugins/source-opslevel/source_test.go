@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -564,4 +565,20 @@ func TestCallsOfJobsAreIndependent(t *testing.T) {
 	s.Judge(nil)
 	_, err = r.AppendLogs(t.Context(), logsOf(first, 1, "slow"))
 	must(t, err)
+}
+
+// TestWhatCoreLeavesIsForgotten: core says nothing more of a job that it leaves to another runner, or gives up.
+func TestWhatCoreLeavesIsForgotten(t *testing.T) {
+	j := newJobs()
+	key := func(i int) sdk.JobKey { return sdk.JobKey{ID: fmt.Sprint(i), Attempt: 1} }
+	runs := j.open(key(0), "r")
+	for i := range 2 * maxKnown {
+		j.open(key(i+1), "r")
+		if j.open(key(0), "r") != runs {
+			t.Fatal("a job that runs is forgotten")
+		}
+	}
+	if n := j.of("r"); n > maxKnown {
+		t.Errorf("%d jobs are known", n)
+	}
 }

@@ -283,3 +283,30 @@ func TestAJobIsNeverOverlooked(t *testing.T) {
 		}
 	}
 }
+
+// TestBadRequest: that a request is bad is a refusal when the API itself says so. A proxy may say it of any request, for a
+// while, and no line is to be lost by that.
+func TestBadRequest(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		body   string
+		kind   Kind
+		says   string
+	}{
+		{400, "<html><body><h1>400 Bad request</h1></body></html>", Failed, "not from the API"},
+		{422, "", Failed, "not from the API"},
+		{400, `{"message":"no Route matched"}`, Failed, "not from the API"},
+		{400, `{"errors":[]}`, Failed, "not from the API"},
+		{400, `{"errors":[{"message":"line 1 is not UTF-8","path":["runnerAppendJobLog",0,"logChunk"]}]}`, Refused, "the answer is 400 Bad Request: line 1 is not UTF-8"},
+		{422, `{"errors":["it can't be processed"]}`, Refused, "the answer is 422"},
+		{413, "<html>", Refused, "413"},
+	} {
+		c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(test.status)
+			_, _ = io.WriteString(w, test.body)
+		})
+		if err := c.Append(t.Context(), oneLine); !is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%d, %s: %v", test.status, test.body, err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -110,7 +111,7 @@ const tokenHint = "the API does not accept the API token. Set api_token of the s
 func errorOf(operation string, err error) error {
 	var network graphql.NetworkError
 	if errors.As(err, &network) {
-		return statusError(operation, network.StatusCode())
+		return bodyError(operation, network.StatusCode(), network.Body())
 	}
 	var away *redirect
 	if errors.As(err, &away) {
@@ -166,14 +167,39 @@ func statusError(operation string, status int) error {
 		e.Kind = Throttled
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Kind, e.Message = Unauthorized, e.Message+": "+tokenHint
-	case status == http.StatusRequestEntityTooLarge || status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
-		e.Kind = Refused
+	case status == http.StatusRequestEntityTooLarge:
+		e.Kind = Refused // whoever has said so: less may be taken
 	case status == http.StatusNotFound:
 		e.Kind, e.Message = Failed, e.Message+". Check api_url of the source: it is the URL without /graphql"
 	case status >= http.StatusInternalServerError:
 		e.Kind = Unavailable
 	default:
 		e.Kind = Failed
+	}
+	return e
+}
+
+// bodyError is the Error of an HTTP status whose body may be the API's own answer. Whatever else stands between, such as a
+// proxy, may answer that a request is bad, and mean itself: only the API refuses for good.
+func bodyError(operation string, status int, body string) error {
+	if status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+		return statusError(operation, status)
+	}
+	var answer struct {
+		Errors []json.RawMessage `json:"errors"`
+	}
+	e := &Error{Operation: operation, Kind: Failed, Status: status, Message: fmt.Sprintf("the answer is %d %s", status, http.StatusText(status))}
+	if json.Unmarshal([]byte(body), &answer) != nil || len(answer.Errors) == 0 {
+		e.Message += ", and not from the API: it is no JSON with errors. Look at what stands between the runner and the API"
+		return e
+	}
+	e.Kind = Refused
+	var said struct {
+		Errors payloadErrors `json:"errors"`
+	}
+	var refusal *Error
+	if json.Unmarshal([]byte(body), &said) == nil && errors.As(said.Errors.refusal(operation), &refusal) && refusal.Message != "" {
+		e.Message, e.Paths = e.Message+": "+refusal.Message, refusal.Paths
 	}
 	return e
 }
