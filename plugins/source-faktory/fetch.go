@@ -69,6 +69,14 @@ const patience = faktory.FetchWait - 300*time.Millisecond
 func (s *source) fetch(ctx context.Context, claim *sdk.Claim) (raw []byte, err error) {
 	fetching, release := claim.Context(ctx, patience)
 	defer release()
+	select {
+	case s.fetching <- struct{}{}:
+		defer func() { <-s.fetching }()
+	case <-fetching.Done():
+		return nil, sdk.ErrRevoked
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	err = s.pool.With(ctx, func(conn *faktory.Conn) error {
 		raw, err = conn.Fetch(fetching, s.config.queues.order())
 		return err
@@ -91,8 +99,8 @@ func (s *source) take(ctx context.Context, claim *sdk.Claim, raw []byte, asked t
 		s.refuse(ctx, job.JID, err)
 		return
 	}
-	d := delivery{job.JID, job.Attempt}
-	s.memory.with(d, job.ID, func(r *running) {
+	h := handle{JID: job.JID, Attempt: job.Attempt, Retried: job.Retried, Reserved: asked.Add(job.ReserveFor)}
+	s.memory.with(h, job.ID, func(r *running) {
 		if !job.Retried {
 			r.raw = raw
 		}
@@ -100,10 +108,10 @@ func (s *source) take(ctx context.Context, claim *sdk.Claim, raw []byte, asked t
 	switch err := claim.Offer(offer); {
 	case err == nil:
 	case errors.Is(err, sdk.ErrUnsendable): // nor would it be when it comes again
-		s.memory.forget(d)
+		s.memory.forget(h.delivery())
 		s.refuse(ctx, job.JID, err)
 	default:
-		s.giveBack(ctx, d, job.Retried, fmt.Sprintf("the runner could not take the job: %v", err))
+		s.giveBack(ctx, h, fmt.Sprintf("the runner could not take the job: %v", err))
 	}
 }
 
@@ -114,29 +122,40 @@ func (s *source) refuse(ctx context.Context, jid string, err error) {
 		return
 	}
 	sdk.Logger(ctx).Warn("a job is failed, because it can't be run as it is", "jid", jid, "error", err)
-	s.insist(ctx, "fail the job", jid, func(ctx context.Context, conn *faktory.Conn) error {
-		return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: jid, Message: err.Error()})
-	})
+	f := &failing{Failure: faktory.Failure{ErrType: "unknown", JID: jid, Message: err.Error()}} // it has been reserved just now
+	s.insist(ctx, "fail the job", jid, f.try)
 }
 
 // giveBack returns a job to Faktory that core has not run. One that Faktory tries again is failed. One that it would
 // throw away, or move to the dead, is pushed as it came, and then acknowledged: in this order, so that it may come twice
-// when the process dies in between, but is not lost.
-func (s *source) giveBack(ctx context.Context, d delivery, retried bool, message string) {
-	raw := s.memory.forget(d)
-	s.insist(ctx, "give the job back", d.jid, func(ctx context.Context, conn *faktory.Conn) error {
-		if retried || raw == nil {
-			return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: d.jid, Message: message})
+// when the process dies in between, but is not lost. It is not fetched here in between: the acknowledgement would be for that
+// delivery.
+func (s *source) giveBack(ctx context.Context, h handle, message string) {
+	raw := s.memory.forget(h.delivery())
+	f := &failing{reserved: h.Reserved, Failure: faktory.Failure{ErrType: "unknown", JID: h.JID, Message: message}}
+	pushed := false
+	s.insist(ctx, "give the job back", h.JID, func(ctx context.Context, conn *faktory.Conn) error {
+		if h.Retried || raw == nil {
+			return f.try(ctx, conn)
 		}
-		err := conn.PushRaw(ctx, raw)
-		if text, refused := faktory.Refused(err); refused && strings.HasPrefix(text, "NOTUNIQUE") {
-			// The job holds the lock of its kind itself, until it is over.
-			return conn.Fail(ctx, faktory.Failure{ErrType: "unknown", JID: d.jid, Message: message})
+		select {
+		case s.fetching <- struct{}{}:
+			defer func() { <-s.fetching }()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if err != nil {
-			return err
+		if !pushed {
+			err := conn.PushRaw(ctx, raw)
+			if text, refused := faktory.Refused(err); refused && strings.HasPrefix(text, "NOTUNIQUE") {
+				// The job holds the lock of its kind itself, until it is over.
+				return f.try(ctx, conn)
+			}
+			if err != nil {
+				return err
+			}
+			pushed = true
 		}
-		return conn.Ack(ctx, d.jid)
+		return conn.Ack(ctx, h.JID)
 	})
 }
 
@@ -170,13 +189,12 @@ func (s *source) Released(ctx context.Context, release sdk.Release) error {
 	if err != nil {
 		return err
 	}
-	d := h.delivery()
 	if !release.Duplicate {
-		s.giveBack(ctx, d, h.Retried, textOr(release.Message, "the runner does not run the job"))
+		s.giveBack(ctx, h, textOr(release.Message, "the runner does not run the job"))
 		return nil
 	}
-	s.memory.forget(d)
-	switch other := s.memory.runsAs(release.Job.ID); other {
+	s.memory.forget(h.delivery())
+	switch other := s.memory.runsAs(release.Job.ID, h.JID); other {
 	case h.JID, "":
 		// The reservation of the job that runs had ended, and this is the new one. The acknowledgement at the job's end
 		// is for this one as well. When it is not known which job runs, that is the case to assume: if the job
@@ -184,9 +202,8 @@ func (s *source) Released(ctx context.Context, release sdk.Release) error {
 		return nil
 	default:
 		message := fmt.Sprintf("the job %s runs already, as Faktory's job %s", release.Job.ID, other)
-		s.insist(ctx, "fail the job", h.JID, func(ctx context.Context, conn *faktory.Conn) error {
-			return conn.Fail(ctx, faktory.Failure{ErrType: "duplicate", JID: h.JID, Message: message})
-		})
+		f := &failing{reserved: h.Reserved, Failure: faktory.Failure{ErrType: "duplicate", JID: h.JID, Message: message}}
+		s.insist(ctx, "fail the job", h.JID, f.try)
 		return nil
 	}
 }

@@ -63,7 +63,7 @@ func (s *source) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLi
 		return nil, err
 	}
 	var through uint64
-	s.memory.with(h.delivery(), logs.Job.ID, func(r *running) { through = r.through })
+	s.memory.with(h, logs.Job.ID, func(r *running) { through = r.through })
 	first, lines := logs.FirstLine, logs.Lines
 	if n := uint64(len(lines)); first+n <= through+1 {
 		return nil, nil // it was only the answer that was lost
@@ -79,7 +79,7 @@ func (s *source) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLi
 	if err := s.pushFollowUp(ctx, h, logs.Job.ID, typeLog, first, argument); err != nil {
 		return nil, err
 	}
-	s.memory.with(h.delivery(), logs.Job.ID, func(r *running) { r.through = first + uint64(len(lines)) - 1 })
+	s.memory.with(h, logs.Job.ID, func(r *running) { r.through = first + uint64(len(lines)) - 1 })
 	return nil, nil
 }
 
@@ -101,13 +101,17 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 		}
 	}
 	err = s.pool.With(ctx, func(conn *faktory.Conn) error {
-		if fail {
-			return conn.Fail(ctx, faktory.Failure{
-				ErrType: textOr(report.Reason, "infrastructure"), JID: h.JID,
-				Message: textOr(report.Message, "the job could not be run"),
-			})
+		if !fail {
+			return conn.Ack(ctx, h.JID)
 		}
-		return conn.Ack(ctx, h.JID)
+		f := failing{reserved: h.Reserved, Failure: faktory.Failure{
+			ErrType: textOr(report.Reason, "infrastructure"), JID: h.JID,
+			Message: textOr(report.Message, "the job could not be run"),
+		}}
+		s.memory.with(h, report.Job.ID, func(r *running) { f.first = r.failing })
+		err := f.try(ctx, conn)
+		s.memory.with(h, report.Job.ID, func(r *running) { r.failing = f.first })
+		return err
 	})
 	if err != nil {
 		return err
@@ -118,7 +122,7 @@ func (s *source) Report(ctx context.Context, report sdk.Report) error {
 
 func (s *source) pushOutcome(ctx context.Context, h handle, report sdk.Report) error {
 	pushed := false
-	s.memory.with(h.delivery(), report.Job.ID, func(r *running) { pushed = r.outcome })
+	s.memory.with(h, report.Job.ID, func(r *running) { pushed = r.outcome })
 	if pushed {
 		return nil
 	}
@@ -129,7 +133,7 @@ func (s *source) pushOutcome(ctx context.Context, h handle, report sdk.Report) e
 	if err := s.pushFollowUp(ctx, h, report.Job.ID, typeOutcome, 0, argument); err != nil {
 		return err
 	}
-	s.memory.with(h.delivery(), report.Job.ID, func(r *running) { r.outcome = true })
+	s.memory.with(h, report.Job.ID, func(r *running) { r.outcome = true })
 	return nil
 }
 
@@ -173,7 +177,7 @@ func (s *source) openBatch(ctx context.Context, conn *faktory.Conn, h handle, id
 	without := s.noBatches
 	s.mu.Unlock()
 	refusals := 0
-	s.memory.with(h.delivery(), id, func(r *running) { refusals = r.batchRefusals })
+	s.memory.with(h, id, func(r *running) { refusals = r.batchRefusals })
 	if without || refusals >= maxBatchRefusals {
 		return "", nil
 	}
@@ -192,7 +196,7 @@ func (s *source) openBatch(ctx context.Context, conn *faktory.Conn, h handle, id
 		}
 		return "", nil
 	}
-	s.memory.with(h.delivery(), id, func(r *running) {
+	s.memory.with(h, id, func(r *running) {
 		r.batchRefusals++
 		refusals = r.batchRefusals
 	})

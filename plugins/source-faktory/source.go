@@ -40,6 +40,9 @@ type source struct {
 	memory *memory
 	beat   time.Duration
 
+	// fetching holds a value while a job is fetched, or pushed that is to be fetched only later.
+	fetching chan struct{}
+
 	// intake is that of the open stream, nil when there is none. There is more than one for moments only.
 	intake atomic.Pointer[sdk.Intake]
 
@@ -63,6 +66,7 @@ func newSource(c *config) *source {
 		memory:   newMemory(),
 		beat:     heartbeat,
 		stopping: make(chan struct{}),
+		fetching: make(chan struct{}, 1),
 	}
 }
 
@@ -111,7 +115,7 @@ func (s *source) Resume(_ context.Context, job sdk.JobKey, data []byte) (sdk.Off
 		return sdk.Offer{}, false, fmt.Errorf("the reservation of the job %s ended at %s; it is gone on with when Faktory hands it out again",
 			h.JID, h.Reserved.UTC().Format(time.RFC3339))
 	}
-	s.memory.with(h.delivery(), job.ID, func(*running) {})
+	s.memory.with(h, job.ID, func(*running) {})
 	return sdk.Offer{Deadline: h.Reserved.Add(-maxMargin)}, true, nil
 }
 

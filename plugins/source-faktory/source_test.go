@@ -321,3 +321,160 @@ func TestMemoryIsFreed(t *testing.T) {
 		return len(s.memory.jobs) == 0
 	})
 }
+
+// TestWhatCoreLeavesIsForgotten: core says nothing more of a job that it leaves to another runner, or gives up.
+func TestWhatCoreLeavesIsForgotten(t *testing.T) {
+	m := newMemory()
+	now := time.Now()
+	for i := range 1000 {
+		m.with(handle{JID: fmt.Sprint(i), Reserved: now.Add(-forgetAfter)}, "old", func(*running) {})
+	}
+	ended, holds := handle{JID: "ended", Reserved: now.Add(-time.Second)}, handle{JID: "holds", Reserved: now.Add(time.Hour)}
+	m.with(ended, "a", func(r *running) { r.raw, r.through = []byte("{}"), 7 })
+	m.with(holds, "b", func(r *running) { r.raw = []byte("{}") })
+	m.with(handle{JID: "next", Reserved: now.Add(time.Hour)}, "c", func(*running) {})
+	if len(m.jobs) != 3 {
+		t.Errorf("%d jobs are remembered", len(m.jobs))
+	}
+	m.with(ended, "a", func(r *running) {
+		if r.through != 7 || r.raw != nil {
+			t.Errorf("of a job whose reservation has ended it knows %+v", r)
+		}
+	})
+	if m.forget(holds.delivery()) == nil {
+		t.Error("a job that is reserved is not kept as it came")
+	}
+}
+
+// TestTheJobThatRunsIsTheSame: what is still known of another job of the same id has no say in it.
+func TestTheJobThatRunsIsTheSame(t *testing.T) {
+	m := newMemory()
+	for _, jid := range []string{"1", "2", "3", "4", "5", "6"} {
+		m.with(handle{JID: jid, Reserved: time.Now().Add(time.Hour)}, "a", func(*running) {})
+	}
+	for _, jid := range []string{"1", "2", "3", "4", "5", "6"} {
+		if got := m.runsAs("a", jid); got != jid {
+			t.Errorf("job %s runs as %s", jid, got)
+		}
+	}
+	if got := m.runsAs("a", "7"); got == "" || got == "7" {
+		t.Errorf("job 7 runs as %q", got)
+	}
+}
+
+// TestAFailureDoesNotMeetTheNextDelivery: Faktory takes a FAIL for whichever delivery of the job is reserved when it comes.
+func TestAFailureDoesNotMeetTheNextDelivery(t *testing.T) {
+	made := make(chan *source, 1)
+	server := newFake(t, jobs(raw("jid-one-1", "a", ""), raw("jid-two-2", "b", "")))
+	r := sdktest.Source(t, tuned(func(s *source) { made <- s }), sdktest.SourceOptions{Config: map[string]any{"url": server.url()}, Concurrency: 2})
+	s := <-made
+	first, second := r.Offer(), r.Offer()
+	late := func(offer sdk.Offer) sdk.Offer {
+		h, err := decodeHandle(offer.Handle)
+		must(t, err)
+		h.Reserved = time.Now().Add(-time.Second)
+		offer.Handle = h.encode()
+		return offer
+	}
+	t.Run("when the reservation has ended", func(t *testing.T) {
+		must(t, s.Released(t.Context(), sdk.Release{Job: first.Key, Handle: late(first).Handle}))
+		must(t, r.Report(t.Context(), notRun(late(first))))
+		if fails := server.sent("FAIL"); len(fails) != 0 {
+			t.Errorf("FAIL %v", fails)
+		}
+	})
+	t.Run("when its answer was lost a while ago", func(t *testing.T) {
+		h, err := decodeHandle(second.Handle)
+		must(t, err)
+		s.memory.with(h, second.Key.ID, func(r *running) { r.failing = time.Now().Add(-failAgain - time.Second) })
+		must(t, r.Report(t.Context(), notRun(second)))
+		if fails := server.sent("FAIL"); len(fails) != 0 {
+			t.Errorf("FAIL %v", fails)
+		}
+	})
+}
+
+// TestALostAnswerToAFailureIsRemembered: and the next try comes while the job can't have been handed out again.
+func TestALostAnswerToAFailureIsRemembered(t *testing.T) {
+	made := make(chan *source, 1)
+	var lost atomic.Int32
+	inner := jobs(raw("jid-one-1", "a", ""))
+	server := newFake(t, func(verb, payload string) string {
+		if verb == "FAIL" && lost.Add(1) == 1 {
+			return "" // the connection ends
+		}
+		return inner(verb, payload)
+	})
+	r := sdktest.Source(t, tuned(func(s *source) { made <- s }), sdktest.SourceOptions{Config: map[string]any{"url": server.url()}})
+	s := <-made
+	offer := r.Offer()
+	h, err := decodeHandle(offer.Handle)
+	must(t, err)
+	if err := r.Report(t.Context(), notRun(offer)); err == nil {
+		t.Error("a report whose answer was lost is taken")
+	}
+	s.memory.with(h, "a", func(r *running) {
+		if r.failing.IsZero() {
+			t.Error("nobody knows that the job may have been failed")
+		}
+	})
+	must(t, r.Report(t.Context(), notRun(offer)))
+	if fails := server.sent("FAIL"); len(fails) != 2 {
+		t.Errorf("FAIL %v", fails)
+	}
+}
+
+// TestAJobThatIsPushedAgainIsNotFetchedAtOnce: its acknowledgement would be taken for that delivery.
+func TestAJobThatIsPushedAgainIsNotFetchedAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	fetches, pushed := 0, false
+	inner := jobs(raw("jid-one-1", "a", `,"retry":0`))
+	server := newFake(t, func(verb, payload string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		switch verb {
+		case "FETCH":
+			if answer := inner(verb, payload); answer != "-" {
+				return answer
+			}
+			if fetches++; pushed {
+				t.Error("a job is fetched before the one that was pushed is acknowledged")
+			}
+			mu.Unlock()
+			time.Sleep(1200 * time.Millisecond) // as a server without a job, and then the next FETCH comes at once
+			mu.Lock()
+			fetches--
+			return noJob
+		case "PUSH":
+			if pushed = true; fetches > 0 {
+				t.Error("a job is pushed while one is fetched")
+			}
+		case "ACK":
+			pushed = false
+		}
+		return "-"
+	})
+	r := run(t, server.url(), sdktest.SourceOptions{Concurrency: 2}, nil)
+	offer := r.Offer()
+	eventually(t, "another is fetched", func() bool { return len(server.sent("FETCH")) > 1 })
+	r.Release(offer, false, "the runner ends")
+	eventually(t, "it is acknowledged", func() bool { return len(server.sent("ACK")) == 1 })
+	r.Close()
+}
+
+// TestAJobIsPushedAgainOnce: what is tried again is the acknowledgement.
+func TestAJobIsPushedAgainOnce(t *testing.T) {
+	var acks atomic.Int32
+	server := newFake(t, after(jobs(raw("jid-one-1", "a", `,"retry":0`)), "ACK", func(string) string {
+		if acks.Add(1) < 3 {
+			return "-ERR not now"
+		}
+		return ""
+	}))
+	r := run(t, server.url(), sdktest.SourceOptions{}, nil)
+	r.Release(r.Offer(), false, "the runner ends")
+	eventually(t, "it is acknowledged", func() bool { return acks.Load() == 3 })
+	if pushes := server.sent("PUSH"); len(pushes) != 1 {
+		t.Errorf("pushed: %v", pushes)
+	}
+}

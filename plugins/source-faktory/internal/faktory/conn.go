@@ -31,8 +31,21 @@ type Conn struct {
 	generation int
 }
 
-// socket keeps the deadlines of a connection from the client, which sets five seconds for everything.
-type socket struct{ net.Conn }
+// socket keeps the deadlines of a connection from the client, which sets five seconds for everything, and answers that are too
+// long: the client has room made for whatever length it is told.
+type socket struct {
+	net.Conn
+	answers answers
+}
+
+// Read reads, and ends before the length of an answer that is too long.
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if good, wrong := s.answers.pass(p[:n]); wrong != nil {
+		return good, wrong
+	}
+	return n, err
+}
 
 func (*socket) SetReadDeadline(time.Time) error  { return nil }
 func (*socket) SetWriteDeadline(time.Time) error { return nil }
@@ -59,7 +72,7 @@ func Dial(ctx context.Context, server *Server, worker Worker) (*Conn, error) {
 		}
 		inner = secure
 	}
-	s := &socket{inner}
+	s := &socket{Conn: inner}
 	deadline, _ := ctx.Deadline()
 	_ = inner.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = inner.SetDeadline(past) })

@@ -3,6 +3,7 @@ package faktory
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -77,5 +78,40 @@ func TestBrokenAnswers(t *testing.T) {
 		}
 		cancel()
 		_ = conn.Close()
+	}
+}
+
+// TestLongAnswers: no room is made for what a server merely says that it will send, and a text may hold what looks like a length.
+func TestLongAnswers(t *testing.T) {
+	for answer, says := range map[string]string{
+		"$1073741824\r\n":                         "the answer has 1073741824 bytes",
+		"$9223372036854775808\r\n":                "the answer has 9223372036854775808 bytes",
+		"+" + strings.Repeat("x", 100<<10) + "\r": "a line of more than",
+	} {
+		conn, err := Dial(t.Context(), talk(t, hi, "+OK\r\n", answer), Worker{WID: "w"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Fetch(t.Context(), []string{"q"}); err == nil || !strings.Contains(err.Error(), says) || !conn.broken {
+			t.Errorf("%.30q: %v", answer, err)
+		}
+		_ = conn.Close()
+	}
+	texts := []string{"$1073741824\r\n$1073741824\r\n", "", "a\r\n", strings.Repeat("x", 1<<20)}
+	answers := []string{"+OK\r\n"}
+	for _, text := range texts {
+		answers = append(answers, fmt.Sprintf("$%d\r\n%s\r\n", len(text), text), "$-1\r\n")
+	}
+	conn, err := Dial(t.Context(), talk(t, hi, answers...), Worker{WID: "w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, text := range texts {
+		for _, want := range []string{text, ""} {
+			if got, err := conn.Fetch(t.Context(), []string{"q"}); err != nil || string(got) != want {
+				t.Errorf("%.30q: %.30q, %v", want, got, err)
+			}
+		}
 	}
 }
