@@ -105,8 +105,9 @@ func (o *offers) again(stream uint64) *offered {
 	return nil
 }
 
-// useless takes out offers that are not to be made again on a stream, and says what has become of them.
-func (o *offers) useless(stream uint64) []Release {
+// useless takes out offers that are not to be made again on a stream, and says what has become of them. draining: core takes
+// no more jobs.
+func (o *offers) useless(stream uint64, draining bool) []Release {
 	return o.take(func(made *offered) (Release, bool) {
 		switch {
 		case made.stream >= stream:
@@ -114,6 +115,8 @@ func (o *offers) useless(stream uint64) []Release {
 			return Release{Duplicate: true, Message: "the job has run already"}, true
 		case !made.until.IsZero() && time.Now().After(made.until):
 			return Release{Message: "the offer was lost on its way to the runner, and the job's time has run out"}, true
+		case draining:
+			return Release{Message: "the offer was lost on its way to the runner, which takes no more jobs"}, true
 		}
 		return Release{}, false
 	})

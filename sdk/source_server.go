@@ -183,7 +183,7 @@ func (s *sourceServer) receive(
 		switch m := request.Message.(type) {
 		case *pluginv1.JobsRequest_Credit_:
 			// What core had to say of earlier offers has come before it.
-			for _, release := range s.offers.useless(in.stream) {
+			for _, release := range s.offers.useless(in.stream, m.Credit.GetDraining()) {
 				releases.add(release)
 			}
 			err = in.grant(m.Credit)

@@ -272,6 +272,14 @@ func TestAnOfferThatIsLost(t *testing.T) {
 			t.Errorf("released: %+v", r)
 		}
 	})
+	t.Run("core takes no more jobs", func(t *testing.T) {
+		releases := make(chan Release, 2)
+		c := lose(t, func(r Release) { releases <- r }, nil)
+		c.open().say(&pluginv1.JobsRequest{Message: &pluginv1.JobsRequest_Credit_{Credit: &pluginv1.JobsRequest_Credit{Number: 1, Draining: true}}})
+		if r := next(t, releases); r.Job.ID != "1" || r.Duplicate {
+			t.Errorf("released: %+v", r)
+		}
+	})
 	t.Run("there is no other stream", func(t *testing.T) {
 		releases := make(chan Release, 2)
 		c := lose(t, func(r Release) { releases <- r }, nil)
@@ -312,10 +320,10 @@ func TestAnOfferOfAStreamThatWasBroken(t *testing.T) {
 		t.Error("an answer to what is not known does not count")
 	}
 	all.make(key, Offer{Deadline: time.Now().Add(-time.Second)}, nil, old)
-	if list := all.useless(old); len(list) != 0 {
+	if list := all.useless(old, true); len(list) != 0 {
 		t.Errorf("its own stream may still answer: %+v", list)
 	}
-	if list := all.useless(now); len(list) != 1 || list[0].Duplicate || list[0].Job != key {
+	if list := all.useless(now, false); len(list) != 1 || list[0].Duplicate || list[0].Job != key {
 		t.Errorf("what the remote system hands out again is offered: %+v", list)
 	}
 }

@@ -59,6 +59,9 @@ func (l *lane) opened() {
 	defer l.slots.mu.Unlock()
 	l.open = true
 	l.seen, l.limit, l.ceiling, l.number, l.unsent = 0, 0, 0, 0, false
+	if l.drained {
+		l.grant(0) // the source may have jobs that the stream before has lost, and has to know that they are not taken
+	}
 	l.slots.plan()
 }
 

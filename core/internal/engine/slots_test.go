@@ -359,3 +359,17 @@ func TestDrainIsTold(t *testing.T) {
 		t.Fatalf("credits %v", p.credits)
 	}
 }
+
+// TestANewStreamWhileDraining: a source that has jobs which the stream before has lost waits for a slot, and is told that
+// there will be none.
+func TestANewStreamWhileDraining(t *testing.T) {
+	l := newSlots(1).lane(1, func() {})
+	l.drain()
+	l.opened()
+	if c := l.credit(); !c.GetDraining() || c.GetSlots() != 0 || c.GetNumber() != 1 {
+		t.Errorf("the source is told %v", c)
+	}
+	if l.pending() {
+		t.Error("an offer is waited for")
+	}
+}

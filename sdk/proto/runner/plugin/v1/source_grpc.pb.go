@@ -54,7 +54,8 @@ type SourceClient interface {
 	//     with them. It offers none of them again.
 	//   - What is on its way when the stream breaks is lost. An Offer that had no Accept or Release, and whose job is not in
 	//     Hello and has had no AppendLogs and no Report, is nobody's: the source offers it again on the new stream,
-	//     against credit. A Release that core still has to say comes there before the first Credit.
+	//     against credit, or gives it back to the remote system when a Credit says that core is draining. A Release that core
+	//     still has to say comes there before the first Credit.
 	Jobs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[JobsRequest, JobsResponse], error)
 	// AppendLogs adds lines to a job's log. It answers only after the remote system has them: the answer lets core
 	// forget them. One call at a time for a job, in order. The source itself retries nothing that takes longer than the
@@ -161,7 +162,8 @@ type SourceServer interface {
 	//     with them. It offers none of them again.
 	//   - What is on its way when the stream breaks is lost. An Offer that had no Accept or Release, and whose job is not in
 	//     Hello and has had no AppendLogs and no Report, is nobody's: the source offers it again on the new stream,
-	//     against credit. A Release that core still has to say comes there before the first Credit.
+	//     against credit, or gives it back to the remote system when a Credit says that core is draining. A Release that core
+	//     still has to say comes there before the first Credit.
 	Jobs(grpc.BidiStreamingServer[JobsRequest, JobsResponse]) error
 	// AppendLogs adds lines to a job's log. It answers only after the remote system has them: the answer lets core
 	// forget them. One call at a time for a job, in order. The source itself retries nothing that takes longer than the
