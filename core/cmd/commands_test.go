@@ -11,6 +11,7 @@ import (
 
 	"github.com/podrunner/runner/core/internal/pluginhost"
 	"github.com/podrunner/runner/core/internal/version"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 const goodConfig = `pipeline "default" {
@@ -189,7 +190,7 @@ func TestPlugins(t *testing.T) {
 // sdkVersion returns the version of the SDK in a description; it is that of the build.
 func sdkVersion(t *testing.T, description string) string {
 	t.Helper()
-	var d pluginDescription
+	var d protocol.Description
 	if err := json.Unmarshal([]byte(description), &d); err != nil {
 		t.Fatal(err)
 	}

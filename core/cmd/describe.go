@@ -9,116 +9,8 @@ import (
 
 	"github.com/podrunner/runner/core/internal/pluginhost"
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
+	"github.com/podrunner/runner/sdk/protocol"
 )
-
-// The JSON of `core plugins describe`. A plugin's own `describe` prints the same names.
-type (
-	pluginDescription struct {
-		Name        string           `json:"name"`
-		Version     string           `json:"version"`
-		Description string           `json:"description"`
-		SDKVersion  string           `json:"sdk_version"`
-		Services    []string         `json:"services"`
-		Processor   *processorTraits `json:"processor,omitempty"`
-		Source      *sourceTraits    `json:"source,omitempty"`
-		Commands    []string         `json:"commands,omitempty"`
-		Config      configSchema     `json:"config"`
-	}
-	processorTraits struct {
-		Redacts      bool `json:"redacts"`
-		NeedsSecrets bool `json:"needs_secrets"`
-		Checkpoints  bool `json:"checkpoints"`
-		ReadsOutcome bool `json:"reads_outcome"`
-	}
-	sourceTraits struct {
-		Scales  bool `json:"scales"`
-		Resumes bool `json:"resumes"`
-	}
-	configSchema struct {
-		Description string            `json:"description,omitempty"`
-		Attributes  []configAttribute `json:"attributes,omitempty"`
-		Blocks      []configBlock     `json:"blocks,omitempty"`
-	}
-	configAttribute struct {
-		Name        string          `json:"name"`
-		Type        string          `json:"type"`
-		Required    bool            `json:"required"`
-		Sensitive   bool            `json:"sensitive,omitempty"`
-		Deprecated  string          `json:"deprecated,omitempty"`
-		Description string          `json:"description,omitempty"`
-		Default     json.RawMessage `json:"default,omitempty"`
-		OneOf       []string        `json:"one_of,omitempty"`
-	}
-	configBlock struct {
-		Type     string `json:"type"`
-		Nesting  string `json:"nesting"`
-		MinItems uint32 `json:"min_items"`
-		MaxItems uint32 `json:"max_items,omitempty"`
-		configSchema
-	}
-)
-
-// describe turns a plugin's answer into its JSON.
-func describe(d *pluginv1.DescribeResponse) pluginDescription {
-	out := pluginDescription{
-		Name:        d.GetName(),
-		Version:     d.GetVersion(),
-		Description: d.GetDescription(),
-		SDKVersion:  d.GetSdkVersion(),
-		Services:    d.GetServices(),
-		Commands:    d.GetCommands(),
-		Config:      describeSchema(d.GetConfig()),
-	}
-	if p := d.GetProcessor(); p != nil {
-		out.Processor = &processorTraits{p.GetRedacts(), p.GetNeedsSecrets(), p.GetCheckpoints(), p.GetReadsOutcome()}
-	}
-	if s := d.GetSource(); s != nil {
-		out.Source = &sourceTraits{s.GetScales(), s.GetResumes()}
-	}
-	return out
-}
-
-func describeSchema(s *pluginv1.Schema) configSchema {
-	out := configSchema{Description: s.GetDescription()}
-	for _, a := range s.GetAttributes() {
-		attribute := configAttribute{
-			Name:        a.GetName(),
-			Type:        typeName(a.GetType()),
-			Required:    a.GetRequired(),
-			Sensitive:   a.GetSensitive(),
-			Deprecated:  a.GetDeprecated(),
-			Description: a.GetDescription(),
-			OneOf:       a.GetOneOf(),
-		}
-		// The default of a sensitive attribute is not shown, and neither is what is no JSON.
-		if json.Valid(a.GetDefaultJson()) && !a.GetSensitive() {
-			attribute.Default = a.GetDefaultJson()
-		}
-		out.Attributes = append(out.Attributes, attribute)
-	}
-	for _, b := range s.GetBlocks() {
-		out.Blocks = append(out.Blocks, configBlock{
-			Type:         b.GetType(),
-			Nesting:      enumWord(b.GetNesting().String(), "NESTING_"),
-			MinItems:     b.GetMinItems(),
-			MaxItems:     b.GetMaxItems(),
-			configSchema: describeSchema(b.GetBody()),
-		})
-	}
-	return out
-}
-
-// typeName writes a type as people do: "list(string)".
-func typeName(t *pluginv1.Type) string {
-	name := enumWord(t.GetKind().String(), "KIND_")
-	if t.GetElement() != pluginv1.Kind_KIND_UNSPECIFIED {
-		name += "(" + enumWord(t.GetElement().String(), "KIND_") + ")"
-	}
-	return name
-}
-
-// enumWord returns the name of an enum's value as it is spoken: "list" for KIND_LIST.
-func enumWord(name, prefix string) string { return strings.ToLower(strings.TrimPrefix(name, prefix)) }
 
 // writeDescription prints a plugin for people, under the name that it is configured by: that of its file.
 func writeDescription(w io.Writer, found pluginhost.Found, d *pluginv1.DescribeResponse) error {
@@ -201,7 +93,7 @@ func writeComment(b *strings.Builder, text, indent string) {
 
 // argumentForm says what an argument takes: its type, whether it must stand there, its default, its set of values.
 func argumentForm(a *pluginv1.Attribute) string {
-	parts := []string{typeName(a.GetType())}
+	parts := []string{protocol.TypeName(a.GetType())}
 	switch {
 	case a.GetRequired():
 		parts = append(parts, "required")

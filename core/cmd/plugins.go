@@ -11,6 +11,7 @@ import (
 	"github.com/podrunner/runner/core/internal/assembly"
 	"github.com/podrunner/runner/core/internal/config"
 	"github.com/podrunner/runner/core/internal/pluginhost"
+	"github.com/podrunner/runner/sdk/protocol"
 )
 
 func newPlugins(a *app) *cobra.Command {
@@ -162,7 +163,7 @@ func describePlugin(ctx context.Context, a *app, host *pluginhost.Host, name str
 		return infrastructureError(err)
 	}
 	if asJSON {
-		return writeJSON(a.out, describe(plugin.Description()))
+		return writeJSON(a.out, protocol.Describe(plugin.Description()))
 	}
 	return writeDescription(a.out, plugin.Found(), plugin.Description())
 }

@@ -1,5 +1,6 @@
 // Package protocol holds what both ends of the plugin protocol have to agree on beside the .proto files: the handshake,
-// the sizes, the names of environment variables. Plugin authors have no use for it; core and package sdk do.
+// the sizes, the names of environment variables, the JSON of a plugin's description. Plugin authors have no use for it;
+// core and package sdk do.
 package protocol
 
 import (
