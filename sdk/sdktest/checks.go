@@ -43,28 +43,32 @@ var (
 )
 
 func checkDescribe(ctx context.Context, s *subject) error {
+	return s.describesItself(ctx, "processor", pluginv1.Processor_ServiceDesc.ServiceName, s.description.GetProcessor() != nil)
+}
+
+// describesItself checks what a plugin of any kind says of itself. traits tells whether it has stated those of its kind.
+func (s *subject) describesItself(ctx context.Context, kind, service string, traits bool) error {
 	d := s.description
-	if !pluginName.MatchString(d.Name) {
-		return fmt.Errorf("the name %q is not made of lower-case letters, digits and dashes", d.Name)
+	switch {
+	case !pluginName.MatchString(d.GetName()):
+		return fmt.Errorf("the name %q is not made of lower-case letters, digits and dashes", d.GetName())
+	case !slices.Contains(d.GetServices(), service):
+		return fmt.Errorf("services are %q; a %s names %s", d.GetServices(), kind, service)
+	case !traits:
+		return fmt.Errorf("%s is not set; a %[1]s states its traits", kind)
 	}
-	if !slices.Contains(d.Services, pluginv1.Processor_ServiceDesc.ServiceName) {
-		return fmt.Errorf("services are %q; a processor names %s", d.Services, pluginv1.Processor_ServiceDesc.ServiceName)
-	}
-	if d.Processor == nil {
-		return errors.New("processor is not set; a processor states its traits")
-	}
-	if err := checkSchema(d.Config, ""); err != nil {
+	if err := checkSchema(d.GetConfig(), ""); err != nil {
 		return err
 	}
-	again, err := pluginv1.NewPluginClient(s.conn).Describe(ctx, &pluginv1.DescribeRequest{})
+	client := pluginv1.NewPluginClient(s.conn)
+	again, err := client.Describe(ctx, &pluginv1.DescribeRequest{})
 	if err != nil {
 		return fmt.Errorf("the second Describe: %w", err)
 	}
 	if !proto.Equal(d, again) {
 		return errors.New("the second Describe differs from the first")
 	}
-	_, err = pluginv1.NewPluginClient(s.conn).Validate(ctx, &pluginv1.ValidateRequest{ConfigJson: s.config})
-	if err != nil {
+	if _, err := client.Validate(ctx, &pluginv1.ValidateRequest{ConfigJson: s.config}); err != nil {
 		return fmt.Errorf("validate at any time: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"testing"
 	"time"
 
@@ -48,29 +47,14 @@ var sourceChecks = []check{
 const streamEndTimeout = 30 * time.Second
 
 func checkSourceDescribe(ctx context.Context, s *subject) error {
-	d := s.description
-	if !pluginName.MatchString(d.Name) {
-		return fmt.Errorf("the name %q is not made of lower-case letters, digits and dashes", d.Name)
-	}
-	if !slices.Contains(d.Services, pluginv1.Source_ServiceDesc.ServiceName) {
-		return fmt.Errorf("services are %q; a source names %s", d.Services, pluginv1.Source_ServiceDesc.ServiceName)
-	}
-	if d.Source == nil {
-		return errors.New("source is not set; a source states its traits")
-	}
-	if err := checkSchema(d.Config, ""); err != nil {
+	traits := s.description.GetSource()
+	if err := s.describesItself(ctx, "source", pluginv1.Source_ServiceDesc.ServiceName, traits != nil); err != nil {
 		return err
 	}
-	if err := checkTrait("scales", d.Source.GetScales(), func() error {
+	return checkTrait("scales", traits.GetScales(), func() error {
 		_, err := pluginv1.NewSourceClient(s.conn).Scale(ctx, &pluginv1.ScaleRequest{CurrentReplicas: 1, Concurrency: 1})
 		return err
-	}); err != nil {
-		return err
-	}
-	if _, err := pluginv1.NewPluginClient(s.conn).Validate(ctx, &pluginv1.ValidateRequest{ConfigJson: s.config}); err != nil {
-		return fmt.Errorf("validate at any time: %w", err)
-	}
-	return nil
+	})
 }
 
 // checkTrait compares what the source says of itself with what it answers.
