@@ -47,12 +47,7 @@ func TestAppendFaults(t *testing.T) {
 			t.Parallel()
 			s := newAPI(t, opsleveltest.Options{})
 			ids := s.Add(simple("a"))
-			s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-				if r.Operation == appends && r.Number == 2 {
-					return &tc.fault
-				}
-				return nil
-			})
+			s.Fail(appends, 2, tc.fault)
 			r := run(t, s, sdktest.SourceOptions{}, map[string]any{"poll_interval": time.Hour.Nanoseconds()})
 			offer := r.Offer()
 			call := func(first uint64, lines ...string) error {
@@ -150,12 +145,7 @@ func TestRefusedLines(t *testing.T) {
 		t.Parallel()
 		s := newAPI(t, opsleveltest.Options{RefuseLine: bad})
 		ids := s.Add(simple("a"))
-		s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-			if r.Operation == appends && r.Number == 3 { // the whole is refused, the first half is there
-				return &opsleveltest.Fault{Status: 500}
-			}
-			return nil
-		})
+		s.Fail(appends, 3, opsleveltest.Fault{Status: 500}) // the whole is refused, the first half is there
 		r := run(t, s, sdktest.SourceOptions{}, nil)
 		offer := r.Offer()
 		logs := logsOf(offer, 1, "a", "b", "c", "bad")

@@ -81,12 +81,7 @@ func TestSlotGoesElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newAPI(t, opsleveltest.Options{})
 	ids := s.Add(simple("a"))
-	s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-		if r.Operation == pending {
-			return &opsleveltest.Fault{Late: 3 * patience}
-		}
-		return nil
-	})
+	s.Fail(pending, 0, opsleveltest.Fault{Late: 3 * patience})
 	r := run(t, s, sdktest.SourceOptions{Manual: true}, nil)
 	r.Grant(1)
 	await(t, s, "the job is handed out", func() bool { j, _ := s.Job(ids[0]); return j.Status == "running" })
@@ -128,12 +123,7 @@ func TestStop(t *testing.T) {
 			t.Parallel()
 			s := newAPI(t, opsleveltest.Options{})
 			if tc.operation != "" {
-				s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-					if r.Operation == tc.operation {
-						return &opsleveltest.Fault{Delay: time.Minute}
-					}
-					return nil
-				})
+				s.Fail(tc.operation, 0, opsleveltest.Fault{Delay: time.Minute})
 			}
 			r := run(t, s, sdktest.SourceOptions{}, map[string]any{"poll_interval": tc.interval.Nanoseconds()})
 			operation := tc.operation
@@ -256,12 +246,7 @@ func TestReport(t *testing.T) {
 			t.Parallel()
 			s := newAPI(t, opsleveltest.Options{})
 			ids := s.Add(simple("a"))
-			s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-				if r.Operation == reports && r.Number == 1 {
-					return &tc.fault
-				}
-				return nil
-			})
+			s.Fail(reports, 1, tc.fault)
 			r := run(t, s, sdktest.SourceOptions{}, nil)
 			report := reportOf(r.Offer(), "failed", variables...)
 			if err := r.Report(t.Context(), report); status.Code(err) != tc.first {
@@ -438,12 +423,7 @@ func TestStreamBreaks(t *testing.T) {
 	t.Parallel()
 	s := newAPI(t, opsleveltest.Options{})
 	ids := s.Add(simple("a"))
-	s.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-		if r.Operation == pending && r.Number == 1 {
-			return &opsleveltest.Fault{Late: 500 * time.Millisecond}
-		}
-		return nil
-	})
+	s.Fail(pending, 1, opsleveltest.Fault{Late: 500 * time.Millisecond})
 	r := run(t, s, sdktest.SourceOptions{}, map[string]any{"poll_interval": time.Hour.Nanoseconds()})
 	await(t, s, "the job is handed out", func() bool { j, _ := s.Job(ids[0]); return j.Status == "running" })
 	r.Break()

@@ -33,7 +33,7 @@ type Variable struct {
 // File is a file of a job.
 type File struct{ Name, Contents string }
 
-// JobState is a job, and what runners have said of it.
+// JobState is a job, and what runners have said of it. It is a copy, but for the lines, which are not to be changed.
 type JobState struct {
 	Job
 	// Status is "pending", "running" or "complete"; Runner the id of the runner that has it.
@@ -41,7 +41,8 @@ type JobState struct {
 	// Outcome is "unstarted" before the report.
 	Outcome          string
 	OutcomeVariables []OutcomeVariable
-	Chunks           []Chunk
+	// Chunks are those of its log, in the order in which they came.
+	Chunks []Chunk
 	// Taken and Reported are when it was handed out, and when its outcome came; zero before that.
 	Taken, Reported time.Time
 }
@@ -51,9 +52,11 @@ type OutcomeVariable struct{ Key, Value string }
 
 // Chunk is a part of a job's log.
 type Chunk struct {
+	// SentAt is the text that the runner has sent.
 	SentAt   string
 	Received time.Time
-	Lines    [][]byte
+	// Lines have no line ends.
+	Lines [][]byte
 }
 
 // Lines are all lines of the log.

@@ -4,7 +4,8 @@
 // It is strict. Requests are parsed, checked against a schema and executed; what the real API would refuse, as far as
 // that is known, is refused: a runner or a job that is not known, a job of another runner, lines after the outcome, a second
 // outcome, an empty chunk, lines that are not base64. It keeps what it was told, so that a test can compare; and a test can
-// have it fail in every way that the API and the network between have been seen to ([Server.Judge], [Server.Down]).
+// have it fail in every way that the API and the network between have been seen to ([Server.Fail], [Server.Judge],
+// [Server.Down]).
 //
 // The schema is written from recorded exchanges, whose answers were made in the shape that the client reads; nothing here
 // has been compared with the real service.
@@ -40,7 +41,8 @@ type Options struct {
 	Account string
 	// MaxRequestBytes is the size above which a request is answered with 413; 0: 64 MiB.
 	MaxRequestBytes int
-	// RefuseLine says which lines of a log make the API refuse the whole chunk. Nil: none.
+	// RefuseLine says which lines of a log make the API refuse the whole chunk. Nil: none. It is called by one goroutine at
+	// a time, and must not call the Server.
 	RefuseLine func(line []byte) bool
 }
 
@@ -50,12 +52,14 @@ type Request struct {
 	Operation string
 	// Number counts the requests of this operation, from 1; Total those of all.
 	Number, Total int
-	Method, Path  string
-	Header        http.Header
+	// Method, Path and Header are those of HTTP.
+	Method, Path string
+	Header       http.Header
 	// Body is as it came; Variables are those of the operation.
 	Body      []byte
 	Variables map[string]any
-	At        time.Time
+	// At is when it came.
+	At time.Time
 }
 
 // Server is the API. Its methods are safe for concurrent use.
@@ -79,7 +83,7 @@ type Server struct {
 	changed chan struct{}
 }
 
-// Start starts a Server, which Close ends.
+// Start starts a Server, which Close ends. The error says that the address can't be listened on.
 func Start(options Options) (*Server, error) {
 	if options.Token == "" {
 		options.Token = Token
@@ -103,7 +107,8 @@ func Start(options Options) (*Server, error) {
 // URL is what a runner is given as the URL of the API.
 func (s *Server) URL() string { return "http://" + s.address }
 
-// Up listens again at the same address after Down.
+// Up listens again at the same address after Down, and must not be called without one. The error says that the address can't
+// be listened on.
 func (s *Server) Up() error {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.address)
 	if err != nil {
@@ -122,7 +127,7 @@ func (s *Server) Up() error {
 }
 
 // Down closes the port and cuts all connections. What the server knows is kept; a request that has had no effect by then has
-// none any more.
+// none any more. A second Down does nothing.
 func (s *Server) Down() {
 	s.effects.Lock()
 	s.times++
@@ -137,18 +142,29 @@ func (s *Server) Down() {
 	}
 }
 
-// Close ends the server.
+// Close ends the server. The error is always nil.
 func (s *Server) Close() error {
 	s.Down()
 	return nil
 }
 
 // Judge has every request judged before it is answered; nil, and an answer of nil, lets requests through. The function is
-// called by several goroutines at once.
+// called by several goroutines at once, and may call the Server's methods. [Server.Fail] is for what most tests need.
 func (s *Server) Judge(judge func(*Request) *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.judge = judge
+}
+
+// Fail has the request of an operation with a number go wrong, with 0 each request of the operation. It takes the place of
+// what Judge was given.
+func (s *Server) Fail(operation string, number int, fault Fault) {
+	s.Judge(func(r *Request) *Fault {
+		if r.Operation == operation && (number == 0 || r.Number == number) {
+			return &fault
+		}
+		return nil
+	})
 }
 
 // Requests returns all requests so far, those that failed as well, in the order in which they came.
@@ -337,7 +353,8 @@ func (s *Server) notify() {
 	s.changed = make(chan struct{})
 }
 
-// Wait waits until a condition, which is looked at after each request, holds. The error says that ctx has ended.
+// Wait waits until a condition holds. It is looked at first, and then whenever a request has come or had its effect; it may
+// call the Server's methods. The error says that ctx has ended.
 func (s *Server) Wait(ctx context.Context, holds func() bool) error {
 	for {
 		s.mu.Lock()

@@ -72,7 +72,8 @@ func (s *Server) Complete() bool {
 	return !slices.ContainsFunc(s.state.jobs, func(j *JobState) bool { return j.Status != "complete" })
 }
 
-// End ends a job as the API does by itself, when it was not run in time.
+// End ends a job as the API does by itself, when it was not run in time. For an id that is not known it does nothing, and
+// so does Forget.
 func (s *Server) End(id, outcome string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +83,7 @@ func (s *Server) End(id, outcome string) {
 	}
 }
 
-// Runners returns all runners that have ever registered.
+// Runners returns all runners that have ever registered, in the order in which they have.
 func (s *Server) Runners() []Runner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +112,8 @@ func (s *Server) Forget(id string) {
 	}
 }
 
-// Recommend sets how many replicas the API recommends; at first it is as many as there are.
+// Recommend sets how many replicas the API recommends; at first it is as many as there are. The function is called by one
+// goroutine at a time, and must not call the Server.
 func (s *Server) Recommend(scale func(current, concurrency int) int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -307,12 +307,7 @@ func TestTakeOverOfOneThatComesBack(t *testing.T) {
 func TestResultIsKept(t *testing.T) {
 	t.Parallel()
 	h := newHeirs(t)
-	h.api.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-		if strings.Contains(string(r.Body), "runnerReportJobOutcome") {
-			return &opsleveltest.Fault{Status: 503, Body: "not now"}
-		}
-		return nil
-	})
+	h.api.Fail("RunnerReportJobOutcome", 0, opsleveltest.Fault{Status: 503, Body: "not now"})
 	first := h.run("only", 1, "")
 	first.AwaitReady()
 	id := h.api.Add(numbers(3, 10))[0]
@@ -339,12 +334,7 @@ func TestResultIsKept(t *testing.T) {
 func TestResultIsLeft(t *testing.T) {
 	t.Parallel()
 	h := newHeirs(t)
-	h.api.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-		if strings.Contains(string(r.Body), "runnerReportJobOutcome") {
-			return &opsleveltest.Fault{Status: 503, Body: "not now"}
-		}
-		return nil
-	})
+	h.api.Fail("RunnerReportJobOutcome", 0, opsleveltest.Fault{Status: 503, Body: "not now"})
 	first := h.run("first", 1, `give_up = "3s"`)
 	first.AwaitReady()
 	id := h.api.Add(numbers(4, 10))[0]

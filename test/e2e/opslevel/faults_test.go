@@ -208,12 +208,7 @@ func TestStop(t *testing.T) {
 				w.api.Judge(nil)
 				r := w.run(settings{source: `timeout = "30s"`, processors: all})
 				if delay > 0 {
-					w.api.Judge(func(r *opsleveltest.Request) *opsleveltest.Fault {
-						if r.Operation == pending {
-							return &opsleveltest.Fault{Delay: delay}
-						}
-						return nil
-					})
+					w.api.Fail(pending, 0, opsleveltest.Fault{Delay: delay})
 					n := w.count(pending)
 					w.await("a poll", func() bool { return w.count(pending) > n })
 				}
