@@ -33,13 +33,13 @@ func (b *Batch) Bytes(i int) []byte {
 }
 
 // Data returns the bytes of all lines, one after the other with nothing between them, for those who look at them all
-// at once; Ends tells where lines end.
+// at once; Ends tells where lines end. Not to be changed.
 func (b *Batch) Data() []byte { return b.records.Data }
 
 // Ends returns, for each line, the offset in Data at which it ends. Not to be changed.
 func (b *Batch) Ends() []uint32 { return b.records.Ends }
 
-// FirstSeq returns the number of the first line, from 1 in each job. The others follow without a gap.
+// FirstSeq returns the number of the first line; see [Line.Seq]. The others follow without a gap.
 func (b *Batch) FirstSeq() uint64 { return b.records.FirstSeq }
 
 // Step returns the step that wrote the lines: "init" or "job".
@@ -58,7 +58,7 @@ func (b *Batch) Partial(i int) bool {
 // Flags returns the protocol's flags of line i, also those that this version of the package has no name for.
 func (b *Batch) Flags(i int) byte { return b.records.Flags[i] }
 
-// Time returns when the job wrote line i.
+// Time returns when the job wrote line i, in the time zone of the process.
 func (b *Batch) Time(i int) time.Time {
 	if len(b.times) == 0 {
 		now := b.records.BaseTime

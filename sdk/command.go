@@ -21,7 +21,8 @@ type Command struct {
 	Name string
 	// Description is one sentence, for the program's help.
 	Description string
-	// Run does it, and returns the exit code. ctx ends with an interrupt.
+	// Run does it, and returns the exit code: 0, 2 when somebody has to mend what the command was given, any other when
+	// it failed. ctx ends with SIGINT or SIGTERM.
 	Run func(ctx context.Context, call CommandCall) int
 }
 
@@ -37,8 +38,8 @@ type CommandCall struct {
 }
 
 // Config decodes the plugin's configuration into config, a pointer to the configuration's struct: the one that core has
-// for the plugin when core has started the program, else an empty one. What is wrong with it comes back as an error for
-// people.
+// for the plugin when core has started the program, else an empty one. What is wrong with it, by its tags or its
+// [Validator], comes back as an error for people. A [Configurer] is not called.
 func (c CommandCall) Config(config any) error { return c.server.commandConfig(c.config, config) }
 
 // runCommand runs a subcommand until it ends or is interrupted; it returns the exit code.

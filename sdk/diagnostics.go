@@ -6,7 +6,8 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// Diagnostics collects what is wrong with a configuration. Core prints it with file, line and column.
+// Diagnostics collects what is wrong with a configuration. Core prints it with file, line and column. It is for one
+// goroutine, until the call that it was given to returns.
 type Diagnostics struct {
 	list []*pluginv1.Diagnostic
 }

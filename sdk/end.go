@@ -18,7 +18,7 @@ type End struct {
 	Message string
 	// ExitCode is the exit code of the step that decided; nil when there is none.
 	ExitCode *int32
-	// Variables are the outcome variables so far.
+	// Variables are the outcome variables so far, in the order in which they are reported.
 	Variables []Variable
 
 	lines []*pluginv1.FinalLine
@@ -28,11 +28,13 @@ type End struct {
 
 // Variable is an outcome variable of a job.
 type Variable struct {
-	Key   string
+	Key string
+	// Value is not always UTF-8.
 	Value []byte
 }
 
-// AppendLine adds a line to the end of the log. stream is Stdout or Stderr. text holds no line end; it is copied.
+// AppendLine adds a line to the end of the log. stream is Stdout or Stderr. text holds no line end; it is copied. A wrong
+// line ends the job in this processor when Finish returns, as an error would.
 func (e *End) AppendLine(stream Stream, text []byte) {
 	if stream == Outcome {
 		e.err = errors.New("AppendLine: no line can be added to the outcome file; set Variables")

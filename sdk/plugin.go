@@ -18,9 +18,11 @@ type Plugin struct {
 	// Processor is made by [Lines] or [Batches], Source by [Jobs]. A plugin has one of the two.
 	Processor Processor
 	Source    Source
-	// Commands are subcommands of the program, for people and for jobs; core itself calls none but those that it names.
+	// Commands are subcommands of the program, for people and for jobs. Core itself calls only "enqueue" of a source, for
+	// `core enqueue`.
 	Commands []Command
-	// Redacts says that the processor removes what must not be seen. Core then never lets a log pass by it.
+	// Redacts says that the processor removes what must not be seen. Core then never lets a log pass by it: when it is
+	// broken, the rest of the log is withheld.
 	Redacts bool
 	// NeedsSecrets asks for the job's sensitive variables in [Job.Secrets].
 	NeedsSecrets bool
@@ -47,11 +49,12 @@ type opened struct {
 }
 
 // Lines makes a Processor out of a function that is called at the start of each job, with the plugin's configuration,
-// and returns the value that sees the job's lines. An error says that the job cannot be processed.
+// and returns the value that sees the job's lines. An error ends the job in this processor, as one of
+// [LineProcessor] does. ctx is that of the whole job.
 //
 // The function is called by several goroutines at once; each value that it returns is used by one goroutine at a time.
-// C is the configuration's struct, see the documentation of the package; struct{} when there is nothing to configure. P is best a pointer to a struct, not an
-// interface: then `describe` can tell whether it is a [Checkpointer].
+// C is the configuration's struct, see the documentation of the package; struct{} when there is nothing to configure. P is
+// best a pointer to a struct, not an interface: then `describe` can tell whether it is a [Checkpointer].
 func Lines[C any, P LineProcessor](start func(ctx context.Context, job Job, config C) (P, error)) Processor {
 	return processor[C, P]{start: start, adapt: func(p P) BatchProcessor { return &lineByLine{lines: p} }}
 }

@@ -9,8 +9,10 @@ import (
 
 // LineProcessor sees the lines of one job, one at a time, in order.
 type LineProcessor interface {
-	// Line looks at a line and may edit it. An error says that the processor is broken and ends the job in it (see
-	// `on_error`); a line that is merely odd is no error. The line is valid until Line returns.
+	// Line looks at a line and may edit it. An error says that the processor is broken and ends the job in it: what
+	// becomes of the job is said by `on_error` in runner.hcl. A line that is merely odd is no error. The line is valid
+	// until Line returns. ctx ends when core gives the job up. Core waits 30 seconds for what becomes of a batch, and then
+	// kills the process.
 	Line(ctx context.Context, line *Line) error
 }
 
@@ -24,7 +26,8 @@ type BatchProcessor interface {
 // Finisher is implemented by a LineProcessor or BatchProcessor that has something to do at the end of a job.
 type Finisher interface {
 	// Finish sees the job's result and may change it, and may add last lines to the log. It is called once, after the
-	// last line.
+	// last line; again by a new process when the one before has died at it. Errors as in LineProcessor. end is valid until
+	// Finish returns.
 	Finish(ctx context.Context, end *End) error
 }
 
@@ -36,13 +39,13 @@ type Checkpointer interface {
 	// 2 MiB.
 	Checkpoint() ([]byte, error)
 	// Restore puts a new value into the state that Checkpoint returned in another process, perhaps one of an older
-	// version. It is called at most once, before the first line.
+	// version. It is called at most once, before the first line. Errors of both as in LineProcessor.
 	Restore(checkpoint []byte) error
 }
 
 // Job is what a processor is told of the job whose log it sees.
 type Job struct {
-	// ID is the source's id of the job, opaque.
+	// ID is the job's id at its source. Its form is the source's affair.
 	ID string
 	// Attempt counts the starts of this job, from 1.
 	Attempt int
@@ -50,7 +53,7 @@ type Job struct {
 	Pipeline, Runner string
 	// Worker is the slot that runs it, from 1; 0 when there are no slots.
 	Worker int
-	// Labels are the job's labels. Not to be changed.
+	// Labels are those that the source has given to the job. Not to be changed.
 	Labels map[string]string
 	// Secrets are the sensitive variables of the job, in its order, empty unless the Plugin sets NeedsSecrets. They
 	// must not be logged or kept in a checkpoint.
@@ -99,7 +102,8 @@ type Line struct {
 // processor returns, and not to be changed.
 func (l *Line) Bytes() []byte { return l.batch.Bytes(l.index) }
 
-// Seq returns the line's number in this processor, from 1. Replay after a crash gives a line the same number.
+// Seq returns the line's number in this processor, from 1 in each job; pieces of a line count one by one. Replay after a
+// crash gives a line the same number.
 func (l *Line) Seq() uint64 { return l.batch.FirstSeq() + uint64(l.index) }
 
 // Stream returns the stream that the line was written to.
@@ -108,7 +112,7 @@ func (l *Line) Stream() Stream { return l.batch.Stream(l.index) }
 // Step returns the step that wrote the line: "init" or "job".
 func (l *Line) Step() string { return l.batch.Step() }
 
-// Time returns when the job wrote the line.
+// Time returns when the job wrote the line, in the time zone of the process.
 func (l *Line) Time() time.Time { return l.batch.Time(l.index) }
 
 // Partial reports whether the line goes on in the next Line of the same step and stream. A line of more than 30 KiB
@@ -118,12 +122,12 @@ func (l *Line) Partial() bool { return l.batch.Partial(l.index) }
 // Replace puts text in place of the whole line. text holds no line end; it is copied.
 func (l *Line) Replace(text []byte) { l.batch.Replace(l.index, text) }
 
-// Splice removes n bytes at offset and puts text there. text is copied.
+// Splice removes n bytes at offset and puts text there. text holds no line end; it is copied.
 func (l *Line) Splice(offset, n int, text []byte) { l.batch.Splice(l.index, offset, n, text) }
 
 // Drop removes the line from the log.
 func (l *Line) Drop() { l.batch.Drop(l.index) }
 
 // InsertAfter adds a line after this one; after a piece of a line of the same stream, behind the end of that line.
-// Several come in the order of the calls. text is copied.
+// Several come in the order of the calls. stream is Stdout or Stderr. text holds no line end; it is copied.
 func (l *Line) InsertAfter(stream Stream, text []byte) { l.batch.InsertAfter(l.index, stream, text) }

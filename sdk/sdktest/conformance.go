@@ -15,9 +15,9 @@ import (
 	"github.com/podrunner/runner/sdk/protocol"
 )
 
-// Binary is a processor's program, in whatever language it is written.
+// Binary is a plugin's program, in whatever language it is written.
 type Binary struct {
-	// Path of the program.
+	// Path is that of the program.
 	Path string
 	// Config is its `config {}`, as in [Job].
 	Config map[string]any

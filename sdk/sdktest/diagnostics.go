@@ -18,7 +18,7 @@ type Diagnostic struct {
 	Summary, Detail string
 }
 
-// Validate returns what a plugin finds wrong with a configuration, written as in [Job].
+// Validate returns what a plugin finds wrong with a configuration, written as in [Job], in the order in which it is found.
 func Validate(t testing.TB, plugin sdk.Plugin, config map[string]any) []Diagnostic {
 	t.Helper()
 	response, err := pluginv1.NewPluginClient(dial(t, plugin)).Validate(t.Context(),

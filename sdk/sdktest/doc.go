@@ -10,6 +10,7 @@
 //
 // [Source] runs a job source, with the test in core's place: it grants credit, takes offers, and hands back logs and results.
 //
-// [Conformance] puts a processor's program, in whatever language it is written, through everything that the protocol
-// asks of it; [SourceConformance] does so with the program of a job source.
+// [Start] and [SourceProcess] do the same with a program as it is built, in whatever language it is written, which can
+// then be killed. [Conformance] puts a processor's program through everything that the protocol asks of it;
+// [SourceConformance] does so with the program of a job source.
 package sdktest

@@ -7,8 +7,8 @@ import (
 	"github.com/podrunner/runner/sdk/protocol"
 )
 
-// Program is a processor's program that runs, for tests that ask more of it than [Conformance]. Its jobs run one after the
-// other.
+// Program is a processor's program that runs, for tests that ask more of it than [Conformance]. It is for one goroutine: its
+// jobs run one after the other.
 type Program struct {
 	subject *subject
 }
@@ -25,8 +25,9 @@ func Start(t testing.TB, b Binary) *Program {
 	return &Program{s}
 }
 
-// Run gives the lines of a job to the program and returns what comes out. The configuration is that of the Binary; Job.Config
-// is not looked at.
+// Run gives the lines of a job to the program and returns what comes out. The configuration is that of the Binary; of the
+// job's Config nothing is taken, and of its Info the ID and the Secrets. It fails the test at once when the processor
+// returns an error, dies, or takes longer than a minute.
 func (p *Program) Run(t testing.TB, job Job, lines ...Line) *Result {
 	t.Helper()
 	x := &progress{}

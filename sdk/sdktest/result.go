@@ -32,7 +32,7 @@ func resultOf(p *progress) *Result {
 	return r
 }
 
-// AssertLines fails the test when the lines that came out are not those wanted.
+// AssertLines fails the test when the texts of the lines that came out are not those wanted.
 func AssertLines(t testing.TB, result *Result, want ...string) {
 	t.Helper()
 	got := make([]string, len(result.Lines))

@@ -28,7 +28,8 @@ type Job struct {
 }
 
 // Run gives the lines of a job to a processor and returns what comes out. It fails the test at once when the plugin
-// refuses the configuration, when the processor returns an error or panics, and when an edit is wrong.
+// refuses the configuration, when the processor returns an error or panics, when an edit is wrong, and when all of it takes
+// longer than a minute.
 func Run(t testing.TB, plugin sdk.Plugin, job Job, lines ...Line) *Result {
 	t.Helper()
 	conn := serve(t, plugin, job.Config)

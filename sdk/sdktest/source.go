@@ -28,8 +28,9 @@ type SourceOptions struct {
 	Manual bool
 }
 
-// SourceRun is a job source that runs in the test's own process, over real gRPC, with the test in core's place. Its
-// methods are safe for concurrent use.
+// SourceRun is a job source that runs, in the test's own process or in one of its own, over real gRPC, with the test in
+// core's place. Its methods are safe for concurrent use, but those that fail the test ([SourceRun.Offer] and the others
+// that wait, Drain, Kill, Shutdown, Again) are for the test's own goroutine. They wait for a minute at most.
 type SourceRun struct {
 	t           testing.TB
 	conn        *grpc.ClientConn
@@ -67,17 +68,19 @@ type SourceRun struct {
 // SourceStatus is what a source last said of its remote system.
 type SourceStatus struct {
 	Connected bool
-	Message   string
+	// Message says why it is not connected.
+	Message string
 }
 
-// Source starts a job source and opens its stream of jobs, which is closed at the end of the test.
+// Source starts a job source and opens its stream of jobs, which is closed at the end of the test. It fails the test at once
+// when the plugin refuses the configuration.
 func Source(t testing.TB, plugin sdk.Plugin, options SourceOptions) *SourceRun {
 	t.Helper()
 	return openSource(t, serve(t, plugin, options.Config), options)
 }
 
-// SourceProcess is Source with the plugin's program as a process of its own, started as core starts it. Of the Binary Path
-// and Env count. The process ends with the test.
+// SourceProcess is Source with the plugin's program as a process of its own, started as core starts it. Of the Binary only
+// Path and Env count: the configuration is that of the options. The process ends with the test.
 func SourceProcess(t testing.TB, b Binary, options SourceOptions) *SourceRun {
 	t.Helper()
 	p, err := start(b)
@@ -96,7 +99,7 @@ func SourceProcess(t testing.TB, b Binary, options SourceOptions) *SourceRun {
 	return r
 }
 
-// Kill ends the process of SourceProcess as a crash does.
+// Kill ends the process of [SourceProcess] as a crash does, and with it the stream.
 func (r *SourceRun) Kill() {
 	r.t.Helper()
 	if r.process == nil {
@@ -106,7 +109,8 @@ func (r *SourceRun) Kill() {
 	r.Break()
 }
 
-// Shutdown ends the stream, and then the plugin, as core does in the end. The error is that of the plugin's io.Closer.
+// Shutdown ends the stream, and then the plugin, as core does in the end. The error is that of the plugin's Close, if it has
+// one.
 func (r *SourceRun) Shutdown() error {
 	r.t.Helper()
 	r.Close()
@@ -188,7 +192,8 @@ func (r *SourceRun) NoOffer(within time.Duration) {
 	}
 }
 
-// Release says that core does not run a job.
+// Release says that core does not run a job, and frees its slot. duplicate and message are as in [sdk.Release]. It does not
+// wait for the source's part of it.
 func (r *SourceRun) Release(offer sdk.Offer, duplicate bool, message string) {
 	disposition := pluginv1.Disposition_DISPOSITION_RETURN
 	if duplicate {
@@ -200,7 +205,8 @@ func (r *SourceRun) Release(offer sdk.Offer, duplicate bool, message string) {
 	r.free()
 }
 
-// AppendLogs gives lines of a job to the source, in one piece, as core does.
+// AppendLogs gives lines of a job to the source, in one piece, as core does. It is one call: core would make one that fails
+// again, and here that is the test's affair. The error is a status of gRPC. The same goes for Report, Resume and Scale.
 func (r *SourceRun) AppendLogs(ctx context.Context, logs sdk.Logs) ([]sdk.RefusedLines, error) {
 	request := &pluginv1.AppendLogsRequest{
 		Job: protoKey(logs.Job), Handle: logs.Handle, FirstLine: logs.FirstLine,
@@ -244,7 +250,7 @@ func (r *SourceRun) Report(ctx context.Context, report sdk.Report) error {
 	return nil
 }
 
-// Resume gives the source a job that another runner had taken.
+// Resume gives the source a job that another runner had taken. Of the offer there are Key, Handle, Lease and Deadline.
 func (r *SourceRun) Resume(ctx context.Context, key sdk.JobKey, handle []byte) (offer sdk.Offer, known bool, err error) {
 	answer, err := r.client.Resume(ctx, &pluginv1.ResumeRequest{Job: protoKey(key), Handle: handle})
 	if err != nil {
@@ -265,7 +271,7 @@ func (r *SourceRun) Scale(ctx context.Context, current, concurrency int) (replic
 	return int(answer.GetRecommendedReplicas()), err
 }
 
-// Status waits until the source has said whether its remote system can be reached, and that it is so or not so.
+// Status waits until the last thing that the source has said of its remote system is that it is connected, or not.
 func (r *SourceRun) Status(connected bool) SourceStatus {
 	r.t.Helper()
 	var status SourceStatus
@@ -294,7 +300,7 @@ func (r *SourceRun) Canceled(key sdk.JobKey) {
 	r.wait("Cancel", func() bool { return slices.Contains(r.cancels, key) })
 }
 
-// Counters are the source's counters so far.
+// Counters are the source's counters so far, a copy.
 func (r *SourceRun) Counters() map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
