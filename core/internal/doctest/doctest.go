@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Compare compares a part of a file with what it is to be, or writes it. The part stands between two lines: a comment
@@ -45,6 +47,30 @@ func Part(t *testing.T, path, name string) string {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return part
+}
+
+// Rights returns those of the Role that is a part of a file, as "verb resource" or "verb group/resource".
+func Rights(t *testing.T, path, name string) map[string]bool {
+	t.Helper()
+	text := strings.TrimSuffix(strings.TrimPrefix(Part(t, path, name), "```yaml\n"), "```\n")
+	var role rbacv1.Role
+	if err := yaml.UnmarshalStrict([]byte(text), &role); err != nil {
+		t.Fatalf("%s: the part %q: %v", path, name, err)
+	}
+	rights := map[string]bool{}
+	for _, rule := range role.Rules {
+		for _, group := range rule.APIGroups {
+			if group != "" {
+				group += "/"
+			}
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					rights[verb+" "+group+resource] = true
+				}
+			}
+		}
+	}
+	return rights
 }
 
 func cut(text, name string) (before, part, after string, err error) {

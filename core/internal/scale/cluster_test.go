@@ -33,6 +33,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/podrunner/runner/core/internal/config"
+	"github.com/podrunner/runner/core/internal/doctest"
 	"github.com/podrunner/runner/core/internal/telemetry"
 )
 
@@ -70,7 +71,7 @@ type cluster struct {
 
 func newCluster(t *testing.T, replicas int32) *cluster {
 	t.Helper()
-	c := &cluster{t: t, rights: rights(t), replicas: replicas, costs: map[string][]string{}, used: map[string]bool{}}
+	c := &cluster{t: t, rights: doctest.Rights(t, "../../../docs/operations.md", "scaling-role"), replicas: replicas, costs: map[string][]string{}, used: map[string]bool{}}
 	c.changed = sync.NewCond(&c.mu)
 	c.server = httptest.NewServer(c)
 	t.Cleanup(c.server.Close)

@@ -3,40 +3,10 @@ package scale
 import (
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	rbacv1 "k8s.io/api/rbac/v1"
-	"sigs.k8s.io/yaml"
-
-	"github.com/podrunner/runner/core/internal/doctest"
 )
-
-// rights are those of the Role that operators are told to give core, "verb resource".
-func rights(t *testing.T) map[string]bool {
-	t.Helper()
-	text := doctest.Part(t, "../../../docs/operations.md", "scaling-role")
-	text = strings.TrimSuffix(strings.TrimPrefix(text, "```yaml\n"), "```\n")
-	var role rbacv1.Role
-	if err := yaml.UnmarshalStrict([]byte(text), &role); err != nil {
-		t.Fatal(err)
-	}
-	rights := map[string]bool{}
-	for _, rule := range role.Rules {
-		for _, group := range rule.APIGroups {
-			if group != "" {
-				group += "/"
-			}
-			for _, resource := range rule.Resources {
-				for _, verb := range rule.Verbs {
-					rights[verb+" "+group+resource] = true
-				}
-			}
-		}
-	}
-	return rights
-}
 
 // TestRoleIsDocumented compares the Role with what a runner asks for that is elected, scales, and shows its load.
 func TestRoleIsDocumented(t *testing.T) {

@@ -44,6 +44,26 @@ func newOrphansTest(t *testing.T, objects ...runtime.Object) orphansTest {
 	return orphansTest{e.orphans, t, client}
 }
 
+// orphanSeen makes a pod, and another executor that has seen that it is an orphan.
+func orphanSeen(t *testing.T, edit func(*Executor)) (*fake.Clientset, *Executor) {
+	t.Helper()
+	client := cluster(t)
+	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := otherOf(t, client, nowhere{}, edit)
+	seeOrphan(t, e)
+	return client, e
+}
+
+// seeOrphan has an executor look for orphans once it knows of the one pod that there is.
+func seeOrphan(t *testing.T, e *Executor) {
+	t.Helper()
+	e.orphans = newOrphans(e)
+	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
+	e.orphans.find(t.Context())
+}
+
 // waitingPods are the names of the orphans after a look.
 func (o orphansTest) waitingPods() []string {
 	o.t.Helper()
@@ -259,9 +279,7 @@ func TestAdopt(t *testing.T) {
 	}
 	second, third := otherOf(t, client, nowhere{}, nil), otherOf(t, client, nowhere{}, func(e *Executor) { e.opts.Runner, e.instance = "runner-3", "instance-3" })
 	for _, e := range []*Executor{second, third} {
-		e.orphans = newOrphans(e)
-		await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
-		e.orphans.find(t.Context())
+		seeOrphan(t, e)
 		if e.Waiting() != 1 {
 			t.Fatalf("%d orphans", e.Waiting())
 		}
@@ -295,14 +313,7 @@ func TestAdoptWhatIsBroken(t *testing.T) {
 
 // TestNewsWhileAJobIsTakenOver: what becomes of a pod between its claim and its run is not lost: there may be no more news.
 func TestNewsWhileAJobIsTakenOver(t *testing.T) {
-	client := cluster(t)
-	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e := otherOf(t, client, nowhere{}, func(e *Executor) { e.opts.Settings.StartTimeout = 5 * time.Second })
-	e.orphans = newOrphans(e)
-	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
-	e.orphans.find(t.Context())
+	client, e := orphanSeen(t, func(e *Executor) { e.opts.Settings.StartTimeout = 5 * time.Second })
 	name := onlyPod(t, client).Name
 	client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
 		if err := client.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "jobs", name); err != nil {
@@ -330,14 +341,7 @@ func TestNewsWhileAJobIsTakenOver(t *testing.T) {
 
 // TestClaimWithoutAnAnswer: a claim that fails may have come through all the same. The pod is not left with nobody.
 func TestClaimWithoutAnAnswer(t *testing.T) {
-	client := cluster(t)
-	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e := otherOf(t, client, nowhere{}, nil)
-	e.orphans = newOrphans(e)
-	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
-	e.orphans.find(t.Context())
+	client, e := orphanSeen(t, nil)
 	failing := true
 	client.PrependReactor("patch", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
 		if !failing {
@@ -402,14 +406,7 @@ func TestHandedOutAfterAClaimWithoutAnAnswer(t *testing.T) {
 // TestClaimWhileTheRunnerDrains: a claim that is under way when no more jobs are to be taken over is not broken off: nobody could
 // tell whether it has come through.
 func TestClaimWhileTheRunnerDrains(t *testing.T) {
-	client := cluster(t)
-	if _, err := runOf(t, executorOf(t, client, nil)).create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e := otherOf(t, client, nowhere{}, nil)
-	e.orphans = newOrphans(e)
-	await(t, "the pod is seen", func() bool { return len(e.pods.all()) == 1 })
-	e.orphans.find(t.Context())
+	client, e := orphanSeen(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var answer any

@@ -267,6 +267,19 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// readAtLeast reads some records of a run, and returns how many they were.
+func readAtLeast(t *testing.T, r executor.Run, n uint64) (read uint64) {
+	t.Helper()
+	for read < n {
+		batch, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += uint64(batch.Len())
+	}
+	return read
+}
+
 // TestTakeOverWithoutTheBeginning has the helper forget what was delivered: the log is taken up behind it.
 func TestTakeOverWithoutTheBeginning(t *testing.T) {
 	t.Parallel()
@@ -277,14 +290,7 @@ func TestTakeOverWithoutTheBeginning(t *testing.T) {
 			printMany(w, 1000, 30<<10) // more than a segment or two
 		},
 	})
-	var read uint64
-	for read < 900 {
-		batch, err := r.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		read += uint64(batch.Len())
-	}
+	read := readAtLeast(t, r, 900)
 	r.Note(executor.Progress{Records: read, At: read, Lines: read, Sent: read})
 	r.Ack(read)
 	await(t, "the beginning is forgotten", func() bool { return n.forgotten("job") })
@@ -319,14 +325,7 @@ func TestTakeOverBehindAStep(t *testing.T) {
 		"init": func(_ <-chan struct{}, w *spool.Writer) { printMany(w, 400, 30<<10) },
 		"job":  prints(0, "a", "b", "c"),
 	})
-	var read uint64
-	for read < 401 {
-		batch, err := r.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		read += uint64(batch.Len())
-	}
+	readAtLeast(t, r, 401)
 	r.Note(executor.Progress{Records: 401, At: 401, Lines: 401, Sent: 401})
 	r.(*run).client.Ack("init", 400) //nolint:forcetypeassert // what a delivery does in the end
 	await(t, "the beginning is forgotten", func() bool { return n.forgotten("init") })
