@@ -19,10 +19,10 @@ func contextWithTimeout(t *testing.T, d time.Duration) (context.Context, context
 	return context.WithTimeout(t.Context(), d)
 }
 
-// prefixOf sends one line through the process and returns what it puts before it.
-func prefixOf(t *testing.T, c *pluginhost.Connection) string {
+// sendLine opens a job in the process and sends one line.
+func sendLine(ctx context.Context, t *testing.T, c *pluginhost.Connection) pluginv1.Processor_ProcessClient {
 	t.Helper()
-	stream, err := pluginv1.NewProcessorClient(c.Conn()).Process(t.Context())
+	stream, err := pluginv1.NewProcessorClient(c.Conn()).Process(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +34,13 @@ func prefixOf(t *testing.T, c *pluginhost.Connection) string {
 			t.Fatal(err)
 		}
 	}
+	return stream
+}
+
+// prefixOf sends one line through the process and returns what it puts before it.
+func prefixOf(t *testing.T, c *pluginhost.Connection) string {
+	t.Helper()
+	stream := sendLine(t.Context(), t, c)
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,18 +102,8 @@ func TestKeptSockets(t *testing.T) {
 	c := connect(t, p)
 	ctx, cancel := contextWithTimeout(t, patience)
 	defer cancel()
-	stream, err := pluginv1.NewProcessorClient(c.Conn()).Process(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range []*pluginv1.ProcessRequest{
-		{Message: &pluginv1.ProcessRequest_Open{Open: &pluginv1.Open{NextSeq: 1}}},
-		{Message: &pluginv1.ProcessRequest_Batch{Batch: &pluginv1.Batch{FirstSeq: 1, Data: []byte("x"), Ends: []uint32{1}}}},
-	} {
-		if err := stream.Send(m); err != nil {
-			t.Fatal(err)
-		}
-	}
+	stream := sendLine(ctx, t, c)
+	var err error
 	for err == nil {
 		_, err = stream.Recv()
 	}
