@@ -28,7 +28,7 @@ type JobSource interface {
 	// An error says that the source is broken: core logs it, and opens another stream after a pause. A remote system that
 	// can't be reached is no error, but [Intake.Disconnected] and another try later.
 	Take(ctx context.Context, in *Intake) error
-// Released is told that core does not run a job that it was offered, or gives it up without a result. It is called
+	// Released is told that core does not run a job that it was offered, or gives it up without a result. It is called
 	// once: an error is logged, and no more. For one job it is called in order, one call at a time; nothing else waits for it
 	// but the end of the plugin, which has little patience. ctx ends after a minute.
 	Released(ctx context.Context, release Release) error
