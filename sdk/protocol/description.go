@@ -7,7 +7,7 @@ import (
 	pluginv1 "github.com/podrunner/runner/sdk/proto/runner/plugin/v1"
 )
 
-// Description is a plugin's description as JSON, which `describe` of its program and `core plugins describe -json` print.
+// Description is a plugin's description as JSON, which `describe` of its program and `core plugins describe --json` print.
 type Description struct {
 	Name        string `json:"name"`
 	Version     string `json:"version"`
