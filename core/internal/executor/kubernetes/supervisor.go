@@ -379,41 +379,6 @@ func (s *supervisor) anyWaits() bool {
 	return false
 }
 
-// startTimedOut concludes with what the pod waits for.
-func (s *supervisor) startTimedOut() {
-	s.waits = s.waits && !s.runs()
-	if !s.waits {
-		return
-	}
-	pod, _ := s.pod.latest()
-	w := explainWait(pod, s.events.all())
-	what, message := "no step of the job has started", w.message
-	if s.phaseOf(s.steps[0].name) != agent.Waiting {
-		what = fmt.Sprintf("step %q has not started", s.steps[len(s.steps)-1].name)
-	}
-	if err := s.client.LastError(); err != nil && w.word == wordStarting {
-		// Steps do not wait for core: those of a helper that can't be reached may run.
-		what = "no step of the job is known to have started"
-		message += fmt.Sprintf("; the helper in the pod can't be reached: %v", err)
-		if s.ranBefore() {
-			s.conclude(executor.Lost(fmt.Sprintf("the helper in the pod of a job that has run can't be reached within start_timeout (%s): %v",
-				s.e.opts.Settings.StartTimeout, err)))
-			return
-		}
-	}
-	s.giveUp(executor.Result{
-		Outcome: w.reason.Info().Outcome, Reason: w.reason,
-		Message: fmt.Sprintf("%s within start_timeout (%s): %s", what, s.e.opts.Settings.StartTimeout, message),
-	})
-}
-
-// ranBefore tells whether another runner, which had the pod before, has delivered something of the job.
-func (s *supervisor) ranBefore() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.noted.Records > 0
-}
-
 // checkStuck concludes when a step's container has ended of which the helper has not heard.
 func (s *supervisor) checkStuck() {
 	pod, gone := s.pod.latest()
