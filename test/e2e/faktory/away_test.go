@@ -3,7 +3,6 @@ package faktory
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -76,10 +75,7 @@ func TestDrainWithoutServer(t *testing.T) {
 // moment comes again when its reservation ends, which is not waited for: it is never lost, and none runs twice.
 func TestSourceIsKilledAmongJobs(t *testing.T) {
 	w := newWorld(t)
-	dir, err := os.MkdirTemp("/var/tmp", "ran-") //nolint:usetesting // a job has a /tmp of its own
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ran := filepath.Join(dir, "ran")
+	ran := ranFile(t)
 	const jobs = 200
 	for i := range jobs {
 		_, err := w.server.Push("legacy", func(j *client.Job) { j.SetCustom("opslevel-runner-job-id", fmt.Sprint("job-", i)) },
@@ -99,6 +95,7 @@ func TestSourceIsKilledAmongJobs(t *testing.T) {
 	var state faktory.State
 	w.eventually("what came to core is over", func() bool {
 		w.hear(all)
+		var err error
 		state, err = w.server.State()
 		finished := strings.Count(r.Log.String(), "job finished:")
 		return err == nil && state.Queues["runner"] == 0 && finished == all.Outcomes() &&

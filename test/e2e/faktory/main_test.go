@@ -55,6 +55,15 @@ func newWorld(t *testing.T) *world {
 	return &world{t, server, proxy}
 }
 
+// ranFile is a file that jobs can write to.
+func ranFile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "ran-") //nolint:usetesting // a job has a /tmp of its own
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "ran")
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

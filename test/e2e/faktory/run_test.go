@@ -2,7 +2,6 @@ package faktory
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -78,10 +77,7 @@ func TestJob(t *testing.T) {
 // TestManyJobs: of two hundred jobs none is lost, and none runs twice.
 func TestManyJobs(t *testing.T) {
 	w := newWorld(t)
-	dir, err := os.MkdirTemp("/var/tmp", "ran-") //nolint:usetesting // a job has a /tmp of its own
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ran := filepath.Join(dir, "ran")
+	ran := ranFile(t)
 	for i := range 200 {
 		_, err := w.server.Push("legacy", func(j *client.Job) { j.SetCustom("opslevel-runner-job-id", fmt.Sprint(i)) },
 			job(fmt.Sprintf("echo %d >>%s", i, ran)))
