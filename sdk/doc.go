@@ -52,5 +52,5 @@
 // A plugin writes to its log with [Logger]. Standard output belongs to the protocol; what a plugin prints there or on
 // standard error reaches the runner's log as plain text.
 //
-// Package sdktest runs a processor or a source in a test, and puts any processor binary through a conformance suite.
+// Package sdktest runs a processor or a source in a test, and puts the program of either through a conformance suite.
 package sdk
