@@ -36,8 +36,9 @@ type Follower struct {
 	// wait is the back-off before the next stream, turn that when somebody else has taken the step: records that come in between
 	// do not shorten it, for they come to both, and each would take the step from the other at once.
 	wait, turn time.Duration
-	// garbled counts messages that could not be read, one after the other.
+	// garbled counts messages that could not be read, one after the other, since the first of them came.
 	garbled int
+	since   time.Time
 	exit    *spool.Exit
 	ending  *Ending
 	err     error
@@ -82,7 +83,7 @@ func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 			f.close()
 			return nil, f.err
 		case garbled(err):
-			if f.garbled++; f.garbled == maxGarbled {
+			if f.hopeless() {
 				f.err = f.reason(fmt.Errorf("%w; that is so each time, so the helper in the pod is not of this version", err))
 				f.close()
 				return nil, f.err
@@ -90,6 +91,8 @@ func (f *Follower) Next(ctx context.Context) (*record.Batch, error) {
 		case status.Code(err) == codes.Aborted:
 			f.turn = max(firstWait, min(2*f.turn, lastWait))
 			f.wait = f.turn
+		default:
+			f.garbled = 0
 		}
 		f.close()
 		if err := sleep(ctx, f.wait); err != nil {
@@ -145,8 +148,20 @@ func (f *Follower) open(ctx context.Context) error {
 	return err
 }
 
-// maxGarbled is how many messages that can't be read, one after the other, are no chance any more.
-const maxGarbled = 5
+// maxGarbled is how many messages that can't be read, one after the other within garbledTime, are no chance any more.
+const (
+	maxGarbled  = 5
+	garbledTime = time.Minute
+)
+
+// hopeless takes note of a message that can't be read, and tells whether no other one is to be hoped for.
+func (f *Follower) hopeless() bool {
+	if f.garbled == 0 || time.Since(f.since) > garbledTime { // a step may be quiet for days
+		f.garbled, f.since = 0, time.Now()
+	}
+	f.garbled++
+	return f.garbled == maxGarbled
+}
 
 // errGarbled says that a message is not the next batch.
 var errGarbled = errors.New("a message of the helper can't be read")
