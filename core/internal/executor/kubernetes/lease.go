@@ -137,11 +137,24 @@ func (l *lease) renew(ctx context.Context) error {
 func (l *lease) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	err := l.client.CoordinationV1().Leases(l.namespace).Delete(ctx, l.is.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{ResourceVersion: &l.is.ResourceVersion},
-	})
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
+	api := l.client.CoordinationV1().Leases(l.namespace)
+	for version := l.is.ResourceVersion; ; {
+		err := api.Delete(ctx, l.is.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &version}})
+		if err == nil || apierrors.IsNotFound(err) {
+			return nil
+		}
+		var there *coordinationv1.Lease
+		if apierrors.IsConflict(err) {
+			there, err = api.Get(ctx, l.is.Name, metav1.GetOptions{})
+		}
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return fmt.Errorf("remove the runner's Lease: %w", err)
+		case there.Spec.HolderIdentity == nil || *there.Spec.HolderIdentity != *l.is.Spec.HolderIdentity:
+			return nil
+		}
+		version = there.ResourceVersion // the last renewal was broken off, and has come through
 	}
-	return fmt.Errorf("remove the runner's Lease: %w", err)
 }

@@ -518,6 +518,37 @@ func TestLeaseRenewedWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// TestLeaseRemovedAfterARenewalWithoutAnAnswer: a renewal that was broken off at the end may have come through.
+func TestLeaseRemovedAfterARenewalWithoutAnAnswer(t *testing.T) {
+	for name, holder := range map[string]string{"its own": "runner-1/instance-1", "another's": "runner-1/instance-2"} {
+		t.Run(name, func(t *testing.T) {
+			client := cluster(t)
+			l := newLease(executorOf(t, client, nil))
+			if err := l.take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.is.ResourceVersion = "1"
+			now := l.is.DeepCopy()
+			now.ResourceVersion, now.Spec.HolderIdentity = "2", &holder
+			if err := client.Tracker().Update(coordinationv1.SchemeGroupVersion.WithResource("leases"), now, "jobs"); err != nil {
+				t.Fatal(err)
+			}
+			client.PrependReactor("delete", "leases", func(a k8stesting.Action) (bool, runtime.Object, error) {
+				options := a.(k8stesting.DeleteAction).GetDeleteOptions() //nolint:forcetypeassert // a test
+				stale := *options.Preconditions.ResourceVersion != "2"
+				return stale, nil, apierrors.NewConflict(coordinationv1.Resource("leases"), l.is.Name, errors.New("it has been modified"))
+			})
+			if err := l.remove(); err != nil {
+				t.Error(err)
+			}
+			_, err := client.CoordinationV1().Leases("jobs").Get(t.Context(), l.is.Name, metav1.GetOptions{})
+			if gone := apierrors.IsNotFound(err); gone != (name == "its own") {
+				t.Errorf("the Lease is gone: %v", gone)
+			}
+		})
+	}
+}
+
 // nowhere reaches no pod.
 type nowhere struct{}
 
