@@ -24,7 +24,9 @@ func (deafSource) Jobs(stream grpc.BidiStreamingServer[pluginv1.JobsRequest, plu
 // TestSourceThatDoesNotRead: it is not waited for, and the error says what is wrong.
 func TestSourceThatDoesNotRead(t *testing.T) {
 	client := serveSource(t, deafSource{})
-	ctx, end := context.WithCancelCause(t.Context())
+	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ctx, end := context.WithCancelCause(limited)
 	defer end(nil)
 	stream, err := client.Jobs(ctx)
 	if err != nil {
